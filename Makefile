@@ -1,0 +1,42 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Both do the set-up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test setup lint types docs bench clean help
+.DEFAULT_GOAL := help
+
+help:  ## List the targets.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.ready  ## Make .venv and install the package with what it needs.
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "sigma68 needs Python 3.11 or newer: run 'make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)'"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,peer,docs,dev]'
+	@touch $@
+
+demo: setup  ## Run the main job on the default task and write a report to demo-run/.
+	$(BIN)/sigma68 run exact --sets 10 --toys 100 --seed 1 --workers 2 --out demo-run
+
+test: setup lint types  ## Lint, type-check and run all tests.
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check src tests benchmarks example.py
+	$(BIN)/ruff format --check src tests benchmarks example.py
+
+types: setup
+	$(BIN)/mypy
+
+docs: setup  ## Build the documentation into site/.
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: setup  ## Measure speed against the peer, one ratio per row.
+	$(BIN)/python -m benchmarks.speed
+
+clean:  ## Remove everything that was built.
+	rm -rf $(VENV) site dist build demo-run .mypy_cache .ruff_cache

@@ -1,0 +1,64 @@
+"""Every error that sigma68 raises on purpose.
+
+::
+
+    Sigma68Error                   the base: catch this one
+    ├── InputError                 what the user gave is wrong; the sentence says what, where, what to do
+    │   ├── DataError              a file of events: missing column, wrong dtype, NaN, truncated, empty class
+    │   ├── NuisanceError          a nuisance parameter that does not exist or is out of its range
+    │   ├── SettingsError          settings that contradict each other or those of a run to be continued
+    │   ├── EntryError             a challenge entry that cannot be loaded or does not answer as it should
+    │   └── OutputError            an output that cannot be written (permissions, full disk)
+    ├── MissingExtraError          a plug-in needs a package that is not installed
+    ├── ModelMismatchError         a trained model meets data, a split or a task it was not trained on
+    ├── FitError                   a fit that did not converge; recorded for its toy, never accepted
+    └── ProtocolError              a worker or an entry broke the framed protocol
+
+The command line turns every ``Sigma68Error`` into one sentence and exit code 2.
+"""
+
+from __future__ import annotations
+
+
+class Sigma68Error(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(Sigma68Error):
+    """What the user gave cannot be used."""
+
+
+class DataError(InputError):
+    """A file or table of events is not what the task needs."""
+
+
+class NuisanceError(InputError):
+    """A nuisance parameter is unknown or outside its allowed range."""
+
+
+class SettingsError(InputError):
+    """Settings contradict each other, or those of the run to be continued."""
+
+
+class EntryError(InputError):
+    """A challenge entry cannot be loaded or does not answer as it should."""
+
+
+class OutputError(InputError):
+    """An output cannot be written."""
+
+
+class MissingExtraError(Sigma68Error):
+    """A plug-in needs a package that is not installed."""
+
+
+class ModelMismatchError(Sigma68Error):
+    """A trained model was made for another task, data or split."""
+
+
+class FitError(Sigma68Error):
+    """A fit did not converge."""
+
+
+class ProtocolError(Sigma68Error):
+    """A process outside the main one broke the framed protocol."""

@@ -1,0 +1,174 @@
+"""The two contracts: what a task offers and what a method does.
+
+A task is a folder in `sigma68/tasks/` whose `task.py` defines a class named after the folder
+(`gaussian` -> `Gaussian`); a method is a file in `sigma68/methods/` that defines a class named
+after the file (`bdt_profile` -> `BdtProfile`). `discover.py` finds both; nothing is registered.
+Packages outside add theirs through the entry-point groups `sigma68.tasks`, `sigma68.methods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.seeds import Stream
+from sigma68.types import (
+    AnswerKind,
+    Feature,
+    Labelled,
+    Nuisance,
+    Observation,
+    Parameter,
+    PoolStatistics,
+    Prediction,
+    Score,
+    Truth,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["KnownLikelihood", "Method", "Pool", "Pools", "Progress", "Task"]
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the fraction done, 0 to 1."""
+
+
+@runtime_checkable
+class Pool(Protocol):
+    """Simulated events of one role (train, calibration, scoring or final), never shared.
+
+    `fingerprint` identifies the data, the split and the role.
+    """
+
+    role: str
+    fingerprint: str
+    n_rows: int
+
+    def labelled(
+        self, nuisances: Mapping[str, float] | None = None, *, max_rows: int | None = None
+    ) -> Labelled:
+        """Events as a pseudo-experiment would show them (thresholds applied), with their origin.
+
+        `nuisances` not named are off. At most `max_rows` rows (the first of a fixed random
+        order, weights rescaled per process); None for all.
+        """
+        ...
+
+    def statistics(self) -> PoolStatistics | None:
+        """Sums of weights per region and process; None for a pool without a finite size."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The four disjoint pools of one data source, and the fingerprint of data and split."""
+
+    train: Pool
+    calibration: Pool
+    scoring: Pool
+    final: Pool
+    fingerprint: str
+
+    def __getitem__(self, role: str) -> Pool:
+        pool: Pool = getattr(self, role)
+        return pool
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A measurement: what is unknown, what is seen, where data comes from, how it is scored."""
+
+    name: str
+    title: str
+    answer: AnswerKind
+    parameters: tuple[Parameter, ...]
+    nuisances: tuple[Nuisance, ...]
+    features: tuple[Feature, ...]
+    default_source: str | None
+
+    def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
+        """The pools of a data source: a path, or a name the task knows; None for the default.
+
+        Raises
+        ------
+        DataError
+            If the source is not what the task needs.
+        """
+        ...
+
+    def pseudo_experiment(self, pool: Pool, truth: Truth, stream: Stream) -> Observation:
+        """One pseudo-experiment of `truth`, drawn from `pool`: a function of its arguments alone."""
+        ...
+
+    def score(self, toys: pd.DataFrame, *, epsilon: float | None = None) -> Score:
+        """The verdict on a table of toys (see `sigma68.run.results` for its columns)."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """From training events and an observation to a prediction.
+
+    Constructed as `Cls(task)`; a method's own settings are keyword arguments with defaults.
+    """
+
+    name: ClassVar[str]
+    answer: ClassVar[AnswerKind]
+
+    def __init__(self, task: Task) -> None: ...
+
+    @classmethod
+    def skip(cls, task: Task) -> str | None:
+        """Why this method cannot do this task, in a few words; None if it can."""
+        ...
+
+    def fit(self, train: Pool, calibration: Pool, progress: Progress | None = None) -> None:
+        """Learn from the two pools; deterministic on one machine."""
+        ...
+
+    def predict(self, observation: Observation) -> Prediction:
+        """Answer for one observation.
+
+        Raises
+        ------
+        FitError
+            If no honest answer could be found; the runner records the toy as failed.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` needs into an existing, empty folder: JSON, safetensors, never pickle."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path, task: Task) -> Method:
+        """The method that `save` wrote."""
+        ...
+
+
+@runtime_checkable
+class KnownLikelihood(Protocol):
+    """A pool whose likelihood is known in closed form: the oracle's food.
+
+    Extended unbinned likelihood: -2 ln L = 2 nu - 2 sum_i ln(lambda_i) with nu the expected
+    number of events and lambda_i the expected density at event i.
+    """
+
+    def expected(self, parameters: Mapping[str, float], nuisances: Mapping[str, float]) -> float:
+        """The expected number of events."""
+        ...
+
+    def density(
+        self,
+        observation: Observation,
+        parameters: Mapping[str, float],
+        nuisances: Mapping[str, float],
+    ) -> npt.NDArray[np.float64]:
+        """The expected density (events per unit of feature space) at each event, (n_events,)."""
+        ...
