@@ -1,0 +1,1 @@
+"""Tasks: each folder here is a measurement (see `sigma68.protocols.Task`)."""
