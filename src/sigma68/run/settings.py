@@ -1,0 +1,171 @@
+"""What a run was asked to do, as DIR/settings.json keeps it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from sigma68.errors import SettingsError
+from sigma68.types import LEVEL
+
+__all__ = ["FILE_NAME", "RunSettings", "check_same", "read_settings"]
+
+FILE_NAME = "settings.json"
+_MAY_GROW = ("sets", "toys")
+_OF_THE_SCORE = ("epsilon",)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that decides what the toys of a run are; how many workers does not.
+
+    Exactly one of `method` (a name) and `entry` (a folder or zip) is given. `data` is a source
+    that the task opens, None for its default. `nuisances` are those switched on. `model` is a
+    trained model's folder to be used instead of training. `pool` is the role of the pool that
+    toys are drawn from. `method_settings` are keyword arguments of the method. Times are in
+    seconds; `epsilon` is the score's, None for the task's default.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is out of its range or two contradict each other.
+    """
+
+    task: str
+    method: str | None = None
+    entry: str | None = None
+    data: str | None = None
+    sets: int = 10
+    toys: int = 100
+    seed: int = 0
+    nuisances: tuple[str, ...] = ()
+    split_seed: int = 0
+    pool: str = "scoring"
+    model: str | None = None
+    method_settings: Mapping[str, Any] = field(default_factory=dict)
+    predict_seconds: float = 20.0
+    fit_seconds: float = 3600.0
+    epsilon: float | None = None
+    level: float = LEVEL
+
+    def __post_init__(self) -> None:
+        if (self.method is None) == (self.entry is None):
+            raise SettingsError("a run needs a method or an entry, and not both: give one of them")
+        if self.entry is not None and (self.model is not None or self.method_settings):
+            raise SettingsError(
+                "an entry trains itself: leave out 'model' and 'method_settings' with 'entry'"
+            )
+        for name in ("sets", "toys"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        for name in ("seed", "split_seed"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("predict_seconds", "fit_seconds"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} must be a positive number of seconds, not {value}")
+        if self.epsilon is not None and not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise SettingsError(f"epsilon must be 0 or more and finite, not {self.epsilon}")
+        if not 0 < self.level < 1:
+            raise SettingsError(f"level must lie between 0 and 1, not {self.level}")
+        if self.pool not in ("scoring", "final", "calibration", "train"):
+            raise SettingsError(f"pool must be 'scoring' or 'final', not {self.pool!r}")
+
+    @property
+    def subject(self) -> str:
+        """The method's name, or the entry's file or folder name."""
+        return self.method if self.method is not None else Path(str(self.entry)).name
+
+    @property
+    def n_toys(self) -> int:
+        """All toys of the run."""
+        return self.sets * self.toys
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        document = asdict(self)
+        document["nuisances"] = list(self.nuisances)
+        document["method_settings"] = dict(self.method_settings)
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> RunSettings:
+        """The settings that `to_json` wrote.
+
+        Raises
+        ------
+        SettingsError
+            If a setting is unknown, missing or of the wrong type.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(document) - known)
+        if unknown:
+            raise SettingsError(
+                f"unknown setting {unknown[0]!r}: written by another version of sigma68?"
+            )
+        given = dict(document)
+        try:
+            if "nuisances" in given:
+                given["nuisances"] = tuple(given["nuisances"])
+            return cls(**given)
+        except TypeError as error:
+            raise SettingsError(f"the settings are incomplete or malformed: {error}") from error
+
+
+def read_settings(folder: Path) -> RunSettings | None:
+    """The settings of the run in `folder`; None where none was begun.
+
+    Raises
+    ------
+    SettingsError
+        If the file is not what a run wrote.
+    """
+    path = folder / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read ({error}): give another folder") from error
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")
+        return RunSettings.from_json(document)
+    except (ValueError, SettingsError) as error:
+        raise SettingsError(
+            f"{path} is not the settings of a run ({error}): give another folder"
+        ) from error
+
+
+def check_same(old: RunSettings, new: RunSettings, folder: Path) -> None:
+    """Refuse to continue the run in `folder` with settings that would give other toys.
+
+    `sets` and `toys` may grow: toys that are there stay as they are. `epsilon` belongs to the
+    score and may change.
+
+    Raises
+    ------
+    SettingsError
+        Naming the first setting that differs, with both values.
+    """
+    before, now = old.to_json(), new.to_json()
+    for name in before:
+        if before[name] == now[name] or name in _OF_THE_SCORE:
+            continue
+        if name in _MAY_GROW:
+            if now[name] > before[name]:
+                continue
+            raise SettingsError(
+                f"{folder} holds a run with {name}={before[name]}, more than the {now[name]} "
+                f"asked for: ask for {before[name]} or more, or give another output folder"
+            )
+        raise SettingsError(
+            f"{folder} holds a run with {name}={before[name]!r}, not {now[name]!r}: continue it "
+            "with the settings it was begun with, or give another output folder"
+        )
