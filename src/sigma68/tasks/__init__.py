@@ -1,1 +1,1 @@
-"""Tasks: each folder here is a measurement (see `sigma68.protocols.Task`)."""
+"""The measurements: one folder per task, found by `sigma68.discover` and never registered."""
