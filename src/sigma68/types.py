@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -51,7 +50,6 @@ Status = Literal["ok", "failed", "invalid", "timeout", "crashed"]
 (NaN, reversed, infinite), "timeout" and "crashed" what the runner saw."""
 
 FloatArray = npt.NDArray[np.floating[Any]]
-_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class Truth:
     """What a toy was made with. Never enters the process that runs somebody's entry."""
 
     parameters: Mapping[str, float]
-    nuisances: Mapping[str, float] = _NOTHING
+    nuisances: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
