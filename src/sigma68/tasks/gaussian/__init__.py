@@ -1,0 +1,1 @@
+"""The oracle: a measurement whose likelihood is known in closed form."""
