@@ -1,0 +1,1 @@
+"""Speed and memory of sigma68, measured: each module is a command (`python -m benchmarks.NAME`)."""

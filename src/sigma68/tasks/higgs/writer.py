@@ -1,0 +1,155 @@
+"""Collision events to Parquet: a file that exists is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sigma68.errors import OutputError
+from sigma68.tasks.higgs.schema import DERIVED, FEATURES, IS_SIGNAL, PRIMARIES, PROCESSES
+
+__all__ = ["EventWriter"]
+
+
+class EventWriter:
+    """Writes events to Parquet, block by block; the file appears under its name when closed.
+
+    Use as a context manager: left through an exception, nothing remains on disk. With `origin`
+    the file has the columns of the public data set in its order (primaries, weights,
+    detailed_labels, labels, derived), all numbers float32; without, the 28 features alone.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written (permissions, missing folder, full disk).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        origin: bool = True,
+        hard_event: bool = False,
+        decay: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.n_rows = 0
+        self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.partial")
+        self._schema = _file_schema(origin, hard_event, decay)
+        self._sink: Any = None
+        try:
+            self._sink = self._temporary.open("xb")
+            self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
+        except OSError as error:
+            self._failed(error)
+
+    def write(
+        self,
+        features: npt.NDArray[np.float32],
+        *,
+        weights: npt.NDArray[np.floating[Any]] | None = None,
+        process: npt.NDArray[np.int8] | None = None,
+        hard_event: npt.NDArray[np.int64] | None = None,
+        decay: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Append events: `features` (28, n) and, where the file has them, the other columns (n,).
+
+        Raises
+        ------
+        ValueError
+            If the columns given are not those of the file.
+        """
+        columns: dict[str, pa.Array] = {
+            name: pa.array(np.ascontiguousarray(row, np.float32))
+            for name, row in zip(FEATURES, features, strict=True)
+        }
+        if weights is not None:
+            columns["weights"] = pa.array(weights.astype(np.float32))
+        if process is not None:
+            columns["labels"] = pa.array(np.array(IS_SIGNAL, np.float32)[process])
+            names = pa.array(PROCESSES)
+            columns["detailed_labels"] = pa.DictionaryArray.from_arrays(process, names).cast(
+                pa.string()
+            )
+        for name, column in (("hard_event", hard_event), ("decay", decay)):
+            if column is not None:
+                columns[name] = pa.array(column)
+        if set(columns) != set(self._schema.names):
+            differing = ", ".join(sorted(set(columns) ^ set(self._schema.names)))
+            raise ValueError(f"the columns given are not those of {self.path.name}: {differing}")
+        table = pa.Table.from_arrays(
+            [columns[name] for name in self._schema.names], schema=self._schema
+        )
+        try:
+            self._writer.write_table(table)
+        except OSError as error:
+            self._failed(error)
+        self.n_rows += table.num_rows
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        try:
+            self._writer.close()
+            self._sink.flush()
+            os.fsync(self._sink.fileno())
+            self._sink.close()
+            self._temporary.replace(self.path)
+        except OSError as error:
+            self._failed(error)
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._discard()
+
+    def _discard(self) -> None:
+        if self._sink is None:
+            return
+        # Whatever went wrong is on its way to the user; closing what is broken adds nothing.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self._writer.close()
+        with contextlib.suppress(OSError):
+            self._sink.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _failed(self, error: OSError) -> NoReturn:
+        self._discard()
+        raise OutputError(
+            f"{self.path} cannot be written ({error.strerror or error}): "
+            "choose a folder that exists, is writable and has space"
+        ) from error
+
+
+def _file_schema(origin: bool, hard_event: bool, decay: bool) -> pa.Schema:
+    numbers = [(name, pa.float32()) for name in PRIMARIES]
+    if origin:
+        numbers += [
+            ("weights", pa.float32()),
+            ("detailed_labels", pa.string()),
+            ("labels", pa.float32()),
+        ]
+    numbers += [(name, pa.float32()) for name in DERIVED]
+    numbers += [
+        (name, pa.int64())
+        for name, wanted in (("hard_event", hard_event), ("decay", decay))
+        if wanted
+    ]
+    return pa.schema(numbers)
