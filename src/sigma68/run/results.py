@@ -158,8 +158,12 @@ def result_from_json(document: Mapping[str, Any]) -> ToyResult:
     )
 
 
-def write_rows(task: Task, rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+def write_rows(
+    task: Task, rows: Iterable[Mapping[str, Any]], path: Path, *, extra: tuple[str, ...] = ()
+) -> None:
     """Write rows of toys to the Parquet file `path`, sorted by set and toy.
+
+    `extra` names further columns of text.
 
     Not atomic by itself: callers give a temporary name and rename.
     """
@@ -168,7 +172,9 @@ def write_rows(task: Task, rows: Iterable[Mapping[str, Any]], path: Path) -> Non
 
     ordered = sorted(rows, key=lambda r: (r["set"], r["toy"]))
     types = {"set": pa.int64(), "toy": pa.int64(), "status": pa.string()}
-    schema = pa.schema([(name, types.get(name, pa.float64())) for name in toy_columns(task)])
+    types.update(dict.fromkeys(extra, pa.string()))
+    columns = (*toy_columns(task), *extra)
+    schema = pa.schema([(name, types.get(name, pa.float64())) for name in columns])
     pq.write_table(pa.Table.from_pylist([dict(r) for r in ordered], schema=schema), path)
 
 
