@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 PROCESSES = ("background", "signal")
 
 
-@dataclass(frozen=True)
+@dataclass
 class GaussianPool:
     """One role's events: pseudo-experiments come from the density, never from rows.
 

@@ -1,0 +1,166 @@
+"""The exact profile likelihood, for tasks whose likelihood is known in closed form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsError
+from sigma68.inference.levels import z_of_level
+from sigma68.inference.likelihood import ClosedForm, ConstrainedLikelihood, SmoothLikelihood
+from sigma68.inference.profile import ProfileInterval, minuit_interval, newton_interval
+from sigma68.protocols import KnownLikelihood, Pool, Progress, Task
+from sigma68.types import LEVEL, AnswerKind, Interval, Observation, Prediction
+
+__all__ = ["Exact"]
+
+_FILE = "exact.json"
+
+
+class Exact:
+    """Profile-likelihood interval from the task's own likelihood: the best that can be done.
+
+    Every nuisance named in `profiled` (default: all the task has) is fitted with its
+    constraint; the others stand at their "off". A method is not told which nuisances a run
+    switched on: with `profiled` left alone, a run with some of them off has intervals that are
+    too wide for it, and overcovers.
+    """
+
+    name: ClassVar[str] = "exact"
+    answer: ClassVar[AnswerKind] = "interval"
+
+    def __init__(
+        self, task: Task, *, profiled: Collection[str] | None = None, level: float = LEVEL
+    ) -> None:
+        known = [n.name for n in task.nuisances]
+        for name in profiled or ():
+            if name not in known:
+                raise SettingsError(
+                    f"the task {task.name} has no nuisance parameter {name!r} to profile: "
+                    f"choose from {', '.join(known) or 'none'}"
+                )
+        self.task = task
+        self.level = level
+        self.profiled = tuple(n for n in task.nuisances if profiled is None or n.name in profiled)
+        self._fixed = {n.name: n.off for n in task.nuisances if n not in self.profiled}
+        self._likelihood: KnownLikelihood | None = None
+
+    @classmethod
+    def skip(cls, task: Task) -> str | None:
+        if task.answer != "interval" or len(task.parameters) != 1:
+            return "answers with one interval on one parameter"
+        if not isinstance(task, ClosedForm):
+            return "the task's likelihood is not known in closed form"
+        return None
+
+    def fit(self, train: Pool, calibration: Pool, progress: Progress | None = None) -> None:
+        """Take the likelihood from the pool; there is nothing to learn.
+
+        Raises
+        ------
+        DataError
+            If the pool does not know its likelihood.
+        """
+        if not isinstance(train, KnownLikelihood):
+            raise DataError(
+                f"the {train.role} pool of task {self.task.name} does not know its likelihood, "
+                "which the method exact needs: choose another method"
+            )
+        self._likelihood = train
+        if progress is not None:
+            progress("nothing to learn: the likelihood is known", 1.0)
+
+    def predict(self, observation: Observation) -> Prediction:
+        """The interval on the parameter, and every profiled nuisance with its error.
+
+        Newton's method where the likelihood states its derivatives; MINUIT where it does not,
+        or where Newton fails.
+
+        Raises
+        ------
+        FitError
+            If neither converges from any start.
+        DataError
+            If a feature is missing.
+        """
+        if self._likelihood is None:
+            raise ModelMismatchError("the method exact has not been fitted: call fit or load first")
+        missing = [f.name for f in self.task.features if f.name not in observation.names]
+        if missing:
+            raise DataError(f"the observation has no column {missing[0]!r}")
+        target = ConstrainedLikelihood(
+            likelihood=self._likelihood,
+            observation=observation,
+            parameters=(self.task.parameters[0].name,),
+            profiled=self.profiled,
+            fixed=self._fixed,
+        )
+        found = self._interval(target)
+        width = found.upper - found.lower
+        interval = Interval(
+            mu_hat=float(found.best[0]),
+            delta_mu_hat=width / (2 * z_of_level(self.level)),
+            lower=found.lower,
+            upper=found.upper,
+            level=self.level,
+            fitted=target.nuisance_errors(found.best, found.errors),
+        )
+        return Prediction.interval(target.parameters[0], interval)
+
+    def _interval(self, target: ConstrainedLikelihood) -> ProfileInterval:
+        parameter = self.task.parameters[0]
+        span = parameter.high - parameter.low
+        zeros = np.zeros(len(self.profiled))
+        starts = [np.append(parameter.low + fraction * span, zeros) for fraction in (0.5, 0.1, 0.9)]
+        steps = np.append(0.1 * span, zeros + 1)
+        if not isinstance(self._likelihood, SmoothLikelihood):
+            return minuit_interval(target.value, starts, steps, target.names, self.level)
+        try:
+            return newton_interval(target.derivatives, starts[0], self.level)
+        except FitError as newton:
+            # Not lost yet: MINUIT is slower and more patient.
+            try:
+                return minuit_interval(target.value, starts, steps, target.names, self.level)
+            except FitError as minuit:
+                raise FitError(f"neither Newton ({newton}) nor MINUIT ({minuit}) fits") from minuit
+
+    def save(self, folder: Path) -> None:
+        """Write exact.json: the settings, and the task they are for."""
+        document = {
+            "method": self.name,
+            "task": self.task.name,
+            "profiled": [n.name for n in self.profiled],
+            "level": self.level,
+        }
+        temporary = folder / f".{_FILE}.part"
+        temporary.write_text(json.dumps(document, indent=2) + "\n")
+        temporary.replace(folder / _FILE)
+
+    @classmethod
+    def load(cls, folder: Path, task: Task) -> Exact:
+        """The method that `save` wrote, with the likelihood the task states.
+
+        Raises
+        ------
+        ModelMismatchError
+            If the folder holds something else, or a model of another task.
+        """
+        try:
+            document = json.loads((folder / _FILE).read_text())
+            written_for, profiled = document["task"], document["profiled"]
+            level = float(document["level"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelMismatchError(
+                f"{folder} holds no saved model of the method exact"
+            ) from error
+        if written_for != task.name or not isinstance(task, ClosedForm):
+            raise ModelMismatchError(
+                f"the model in {folder} was made for task {written_for}, not for {task.name}"
+            )
+        method = cls(task, profiled=profiled, level=level)
+        method._likelihood = task.likelihood()
+        return method
