@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -66,6 +67,11 @@ class ConstrainedLikelihood:
     def names(self) -> tuple[str, ...]:
         return (*self.parameters, *(n.name for n in self.profiled))
 
+    @cached_property
+    def smooth(self) -> SmoothLikelihood | None:
+        """The likelihood if it states its derivatives, else None."""
+        return self.likelihood if isinstance(self.likelihood, SmoothLikelihood) else None
+
     def value(self, point: FloatArray) -> float:
         """-2 ln L at `point`, shape (n_names,); infinite where a density is not positive."""
         parameters, nuisances, z = self._split(point)
@@ -83,12 +89,10 @@ class ConstrainedLikelihood:
         TypeError
             If the likelihood does not state its derivatives.
         """
-        if not isinstance(self.likelihood, SmoothLikelihood):
+        if self.smooth is None:
             raise TypeError(f"{type(self.likelihood).__name__} does not state its derivatives")
         parameters, nuisances, z = self._split(point)
-        value, gradient, hessian = self.likelihood.derivatives(
-            self.observation, parameters, nuisances
-        )
+        value, gradient, hessian = self.smooth.derivatives(self.observation, parameters, nuisances)
         # Rows of the fixed nuisances, which come last, are of no interest.
         size = len(point)
         gradient, hessian = gradient[:size], hessian[:size, :size]

@@ -70,7 +70,7 @@ def newton_interval(
         If the minimum or an end is not found.
     """
     best, minimum, hessian = _minimise(function, np.array(start, dtype=np.float64))
-    covariance: FloatArray = 2 * np.linalg.inv(hessian)
+    covariance = np.asarray(2 * np.linalg.inv(hessian), dtype=np.float64)
     rise = z_of_level(level) ** 2
     ends = [
         _end(function, best, minimum + rise, covariance, side * math.sqrt(rise)) for side in (-1, 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsError
 from sigma68.inference.levels import z_of_level
-from sigma68.inference.likelihood import ClosedForm, ConstrainedLikelihood, SmoothLikelihood
+from sigma68.inference.likelihood import ClosedForm, ConstrainedLikelihood
 from sigma68.inference.profile import ProfileInterval, minuit_interval, newton_interval
 from sigma68.protocols import KnownLikelihood, Pool, Progress, Task
 from sigma68.types import LEVEL, AnswerKind, Interval, Observation, Prediction
@@ -117,7 +117,7 @@ class Exact:
         zeros = np.zeros(len(self.profiled))
         starts = [np.append(parameter.low + fraction * span, zeros) for fraction in (0.5, 0.1, 0.9)]
         steps = np.append(0.1 * span, zeros + 1)
-        if not isinstance(self._likelihood, SmoothLikelihood):
+        if target.smooth is None:
             return minuit_interval(target.value, starts, steps, target.names, self.level)
         try:
             return newton_interval(target.derivatives, starts[0], self.level)
