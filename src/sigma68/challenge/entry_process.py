@@ -1,0 +1,369 @@
+"""Running an entry in a process of its own: events go in, an interval comes out, nothing else.
+
+The process gets a copy of the entry's files as its working folder, an empty home, an environment
+made from nothing, and the training events. A toy it hangs or dies on costs that toy: the process
+group is killed, and the next toy meets a fresh process, fitted again. A sandbox is a prefix to
+the command (`command_prefix`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import site
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import sigma68
+from sigma68.challenge.answers import to_interval
+from sigma68.challenge.failures import EntryCrashed, EntryFailed, EntryTimeout, EntryToyError
+from sigma68.challenge.opening import Entry
+from sigma68.challenge.train_set import export_train
+from sigma68.errors import EntryError, ProtocolError
+from sigma68.protocols import Pool, Task
+from sigma68.run.frames import PIPE_SIZE, observation_to_arrow, read_frame, write_frame
+from sigma68.types import Labelled, Observation, Prediction
+
+__all__ = ["EntryProcess", "compat_module"]
+
+_MAX_HEADER = 1 << 20
+_MAX_BODY = 1 << 10
+_REFITS = 3
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class EntryProcess:
+    """An entry at work on one task.
+
+    Parameters
+    ----------
+    entry:
+        What `open_entry` returned; its files are copied, never changed.
+    task:
+        A task that asks for one interval.
+    train:
+        The training events: a file that `export_train` wrote, or what it can be written from.
+    predict_seconds, fit_seconds:
+        Wall-clock limits for one `predict`, and for constructing and fitting the model.
+    command_prefix:
+        Put before the command that starts the process.
+    threads:
+        How many threads numerical libraries in the process may use; None for their default.
+
+    Raises
+    ------
+    EntryError
+        If the task does not ask for one interval.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        task: Task,
+        train: Path | Labelled | Pool,
+        predict_seconds: float = 20.0,
+        fit_seconds: float = 3600.0,
+        *,
+        command_prefix: Sequence[str] = (),
+        threads: int | None = None,
+    ) -> None:
+        if task.answer != "interval" or len(task.parameters) != 1:
+            raise EntryError(
+                f"entries answer with one interval, and the task {task.name!r} asks for something "
+                "else: choose another task"
+            )
+        self.entry = entry
+        self.predict_seconds = predict_seconds
+        self.fit_seconds = fit_seconds
+        self.seconds = 0.0
+        """How long the last step took inside the process, in s."""
+        self.traceback = ""
+        """The author's traceback of the last exception; empty if there was none."""
+        self._parameter = task.parameters[0].name
+        self._compat = compat_module(task)
+        self._prefix = tuple(command_prefix)
+        self._threads = threads
+        self._private = Path(tempfile.mkdtemp(prefix="sigma68-entry-"))
+        self._train = (
+            train.resolve()
+            if isinstance(train, Path)
+            else export_train(train, self._private / "train.arrow")
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: Log | None = None
+        self._asked = 0
+        self._failed_refits = 0
+
+    def __enter__(self) -> EntryProcess:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def log(self) -> str:
+        """What the entry has printed, its beginning and its end."""
+        return "" if self._log is None else self._log.text()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a fitted model waits for a toy."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start the process: import model.py, construct Model.
+
+        Raises
+        ------
+        EntryError
+            If that fails or takes longer than `fit_seconds`; the entry's own words are in it.
+        """
+        self._stop()
+        home = self._fresh_folders()
+        self._process = subprocess.Popen(
+            [*self._prefix, sys.executable, "-P", "-s", "-m", "sigma68.challenge.entry_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self._private / "entry" / self.entry.package,
+            env=_environment(home, self._threads),
+            start_new_session=True,
+            bufsize=0,
+            pipesize=PIPE_SIZE,
+        )
+        assert self._process.stderr is not None  # noqa: S101 (a pipe was asked for)
+        self._log = Log(self._process.stderr)
+        request = {"op": "start", "train": str(self._train), "compat": self._compat}
+        self._prepare("loading model.py", request)
+
+    def fit(self) -> None:
+        """Let the entry learn.
+
+        Raises
+        ------
+        EntryError
+            If it raises, dies or takes longer than `fit_seconds`; the author's line is named.
+        """
+        self._prepare("fit", {"op": "fit"})
+
+    def ensure_ready(self) -> None:
+        """Start and fit again if the process was lost; quick if not.
+
+        Raises
+        ------
+        EntryCrashed
+            If that fails.
+        EntryError
+            If it failed several times in a row: the entry cannot go on.
+        """
+        if self._process is not None:
+            return
+        try:
+            self.start()
+            self.fit()
+        except EntryError as error:
+            self._failed_refits += 1
+            if self._failed_refits >= _REFITS:
+                raise EntryError(
+                    f"{self.entry.name} could not be started again {_REFITS} times in a row: {error}"
+                ) from error
+            raise EntryCrashed(f"after a crash it could not be started again: {error}") from error
+        self._failed_refits = 0
+
+    def predict(self, observation: Observation) -> Prediction:
+        """The entry's answer to one toy.
+
+        Raises
+        ------
+        EntryToyError
+            `EntryTimeout`, `EntryCrashed` (the next call starts afresh), `EntryFailed` (predict
+            raised) or `EntryInvalid` (no interval): its `status` is that of the toy.
+        EntryError
+            If the process cannot be brought back at all.
+        """
+        self.ensure_ready()
+        pieces = observation_to_arrow(observation)
+        reply = self._ask({"op": "predict"}, pieces, self.predict_seconds, "predict")
+        if not reply["ok"]:
+            raise EntryFailed(f"predict failed: {reply.get('error', '')}")
+        answer = reply.get("answer")
+        interval = to_interval(answer if isinstance(answer, Mapping) else {})
+        return Prediction.interval(self._parameter, interval)
+
+    def close(self) -> None:
+        """End the process and remove its folders."""
+        self._stop()
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    def _prepare(self, step: str, request: dict[str, Any]) -> None:
+        if self._process is None:
+            raise EntryError("the entry's process was not started")
+        name = self.entry.name
+        try:
+            reply = self._ask(request, b"", self.fit_seconds, step)
+        except EntryToyError as error:
+            tail = self.log.strip()[-500:]
+            printed = f"; it printed: {tail}" if tail else ""
+            raise EntryError(f"{name}: {error}{printed}") from error
+        if not reply["ok"]:
+            self._stop()
+            raise EntryError(f"{name}: {step} failed: {reply.get('error', '')}")
+
+    def _ask(self, request: dict[str, Any], body: Any, seconds: float, step: str) -> dict[str, Any]:
+        """One request and its reply; whatever goes wrong on the way ends the process."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise EntryCrashed("the entry's process is not there")
+        self._asked += 1
+        self.traceback = ""
+        deadline = time.monotonic() + seconds
+        try:
+            write_frame(process.stdin, {**request, "n": self._asked}, body, timeout=seconds)
+            frame = read_frame(
+                process.stdout,
+                max(deadline - time.monotonic(), 0.001),
+                max_header=_MAX_HEADER,
+                max_body=_MAX_BODY,
+            )
+        except TimeoutError as error:
+            self._stop()
+            raise EntryTimeout(f"{step} took longer than {seconds:g} s and was ended") from error
+        except (ProtocolError, OSError) as error:
+            end = self._end_of_process()
+            raise EntryCrashed(f"{step}: {end or f'it broke the protocol ({error})'}") from error
+        if frame is None:
+            raise EntryCrashed(f"{step}: {self._end_of_process() or 'it closed its output'}")
+        reply, _ = frame
+        if reply.get("n") != self._asked or not isinstance(reply.get("ok"), bool):
+            self._stop()
+            raise EntryCrashed(f"{step}: it answered out of step")
+        taken = reply.get("seconds")
+        self.seconds = float(taken) if isinstance(taken, int | float) else float("nan")
+        self.traceback = str(reply.get("traceback", ""))
+        return reply
+
+    def _end_of_process(self) -> str:
+        """How the process ended, in words (empty if it had not), after ending what is left."""
+        process = self._process
+        if process is None:
+            return ""
+        deadline = time.monotonic() + 1.0
+        ended = None
+        while ended is None and time.monotonic() < deadline:
+            # Look without reaping: its number must stay taken until the group is killed.
+            ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            time.sleep(0.01)
+        self._stop()
+        if ended is None:
+            return ""
+        if ended.si_code == os.CLD_EXITED:
+            return f"the entry's process ended itself with exit code {ended.si_status}"
+        try:
+            name = signal.Signals(ended.si_status).name
+        except ValueError:
+            name = f"signal {ended.si_status}"
+        return f"the entry's process was killed by {name}"
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            process.kill()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+        process.wait()
+        if self._log is not None:
+            self._log.close()
+
+    def _fresh_folders(self) -> Path:
+        """A new copy of the entry, an empty home and an empty folder for temporary files."""
+        for name in ("entry", "home"):
+            shutil.rmtree(self._private / name, ignore_errors=True)
+        try:
+            shutil.copytree(self.entry.root, self._private / "entry")
+            (self._private / "home" / "tmp").mkdir(parents=True)
+        except OSError as error:
+            raise EntryError(
+                f"{self.entry.name} cannot be copied to a folder of its own "
+                f"({error.strerror or error}): make room in {self._private.parent}"
+            ) from error
+        return self._private / "home"
+
+
+class Log:
+    """Reads what a process prints, so that it never blocks, and keeps its two ends."""
+
+    def __init__(self, stream: IO[bytes], head: int = 16 << 10, tail: int = 48 << 10) -> None:
+        self._stream = stream
+        self._limits = head, tail
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._lost = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def text(self) -> str:
+        """The beginning and the end of what was printed."""
+        with self._lock:
+            lost = f"\n[... {self._lost:,} bytes ...]\n".encode() if self._lost else b""
+            return bytes(self._head + lost + self._tail).decode(errors="replace")
+
+    def close(self) -> None:
+        """Stop reading; waits a moment for what is still in the pipe."""
+        self._thread.join(timeout=1.0)
+        if not self._thread.is_alive():
+            self._stream.close()
+
+    def _drain(self) -> None:
+        head, tail = self._limits
+        while chunk := os.read(self._stream.fileno(), 1 << 16):
+            with self._lock:
+                room = head - len(self._head)
+                self._head += chunk[:room]
+                self._tail += chunk[room:]
+                surplus = max(len(self._tail) - tail, 0)
+                del self._tail[:surplus]
+                self._lost += surplus
+
+
+def compat_module(task: Task) -> str | None:
+    """The module beside a task that holds the functions entries import; None if it has none."""
+    package = type(task).__module__.rpartition(".")[0]
+    name = f"{package}.compat"
+    if not package or package == "sigma68" or importlib.util.find_spec(name) is None:
+        return None
+    return name
+
+
+def _environment(home: Path, threads: int | None) -> dict[str, str]:
+    """What the process may know of the world: nothing that a run has put there."""
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment |= {
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "MPLBACKEND": "Agg",
+    }
+    # The process sees our packages wherever ours did: an editable or a user's installation.
+    places = [str(Path(sigma68.__file__).parents[1])]
+    if site.ENABLE_USER_SITE:
+        places.append(site.getusersitepackages())
+    environment["PYTHONPATH"] = os.pathsep.join(places)
+    if threads is not None:
+        environment |= dict.fromkeys(_THREADS, str(threads))
+    return environment
