@@ -1,8 +1,8 @@
 """Made-up events with the schema and the yields of the real ones, in any number, within seconds.
 
 The physics is NOT real: momenta come from simple distributions tuned by eye to look like each
-process, and no correlation between particles can be trusted beyond "MET points along the
-leptons, the system recoils against the jets". What is right is what tests and benchmarks need:
+process, and no correlation between particles can be trusted beyond "MET lies about the
+lepton, the tau is opposite to it". What is right is what tests and benchmarks need:
 columns, types, rounding, thresholds, undefined values, the mix of processes, the weights and the
 expected yields. Results obtained on these events say nothing about the Higgs boson.
 """
@@ -33,7 +33,8 @@ _JET_MEANS = (1.35, 0.52, 2.9, 0.95)  # mean number of jets (Poisson, at most 8)
 _JET_PT = (38.0, 30.0, 48.0, 34.0)  # GeV, scale of the exponential above the threshold
 _LEP_PT = (17.0, 9.5, 42.0, 24.0)  # GeV, above 20
 _HAD_PT = (12.0, 7.3, 13.5, 9.0)  # GeV, scale of a gamma of shape 2 above 23
-_NEUTRINO = (0.55, 0.35, 0.75, 0.8)  # MET along the lepton, in units of its pt
+_NEUTRINO = (0.6, 0.4, 1.0, 0.9)  # mean MET, in units of the lepton's pt
+_NEUTRINO_ANGLE = (0.7, 0.7, 2.0, 1.5)  # rad, spread of its angle to the lepton
 _BACK_TO_BACK = (0.55, 0.35, 1.1, 0.9)  # rad, spread of the angle between lepton and tau
 # Weights within a process, relative, and how often they occur: production codes differ.
 _WEIGHTS: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (
@@ -117,8 +118,9 @@ def _primaries(rng: np.random.Generator, process: npt.NDArray[np.int8]) -> Colum
     _jets(rng, process, column, exponential(_JET_PT), exponential(_JET_PT))
     neutrino = lep_pt * np.array(_NEUTRINO, np.float32)[process]
     neutrino *= rng.standard_exponential(n, np.float32)
-    met_x = neutrino * np.cos(lep_phi) + 9 * rng.standard_normal(n, np.float32)
-    met_y = neutrino * np.sin(lep_phi) + 9 * rng.standard_normal(n, np.float32)
+    angle = rng.standard_normal(n, np.float32) * np.array(_NEUTRINO_ANGLE, np.float32)[process]
+    met_x = neutrino * np.cos(lep_phi + angle) + 9 * rng.standard_normal(n, np.float32)
+    met_y = neutrino * np.sin(lep_phi + angle) + 9 * rng.standard_normal(n, np.float32)
     column["PRI_met"][:] = np.hypot(met_x, met_y)
     column["PRI_met_phi"][:] = np.arctan2(met_y, met_x)
     return np.round(out, 3)

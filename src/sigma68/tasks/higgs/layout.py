@@ -192,7 +192,7 @@ class FolderStore:
             file.truncate(size)
             if used:
                 os.posix_fallocate(file.fileno(), 0, size)
-        return np.memmap(path, dtype, "r+", shape=shape)
+        return np.asarray(np.memmap(path, dtype, "r+", shape=shape))
 
 
 class LayoutBuilder:
@@ -328,7 +328,7 @@ def load_layout(folder: Path) -> EventLayout:
     n = int(starts[-1])
 
     def array(name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        return np.memmap(folder / f"{name}.bin", dtype, "r", shape=shape)
+        return np.asarray(np.memmap(folder / f"{name}.bin", dtype, "r", shape=shape))
 
     return EventLayout(
         rows=array("rows", np.float32, (n, len(PRIMARIES))),

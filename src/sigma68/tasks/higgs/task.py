@@ -1,0 +1,87 @@
+"""The HiggsML Uncertainty Challenge: mu of H -> tau tau under six nuisance parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sigma68.errors import DataError
+from sigma68.protocols import Pool, Pools
+from sigma68.seeds import Stream
+from sigma68.tasks.higgs.nuisance import MU, NUISANCES, check_nuisances, process_scales
+from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES
+from sigma68.types import (
+    AnswerKind,
+    Feature,
+    Nuisance,
+    Observation,
+    Parameter,
+    Score,
+    Truth,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Higgs"]
+
+
+class Higgs:
+    """Signal strength of H -> tau tau in proton collisions at 13 TeV, 10 fb^-1."""
+
+    name: str = "higgs"
+    title: str = "HiggsML Uncertainty Challenge: signal strength of H to tau tau"
+    answer: AnswerKind = "interval"
+    parameters: tuple[Parameter, ...] = (MU,)
+    nuisances: tuple[Nuisance, ...] = NUISANCES
+    features: tuple[Feature, ...] = FEATURE_TABLE
+    default_source: str | None = None
+
+    def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
+        """The pools of a Parquet file of events, or of a folder that holds one.
+
+        Raises
+        ------
+        DataError
+            If no source is given, the file is not what the task needs, or a pool has no signal
+            or no background.
+        OutputError
+            If a large file cannot be laid out in the cache.
+        """
+        if source is None:
+            raise DataError(
+                "the higgs task has no events of its own: name a Parquet file of events, "
+                "or its folder, with --data PATH"
+            )
+        from sigma68.tasks.higgs.pools import open_pools
+
+        return open_pools(source, split_seed=split_seed)
+
+    def pseudo_experiment(self, pool: Pool, truth: Truth, stream: Stream) -> Observation:
+        """A Poisson draw of the pool's events under `truth`, biased, thresholds applied.
+
+        Raises
+        ------
+        NuisanceError
+            If a nuisance parameter of the truth is unknown or out of range.
+        TypeError
+            If the pool is of another task.
+        """
+        from sigma68.tasks.higgs.pools import HiggsPool
+        from sigma68.tasks.higgs.toys import draw
+
+        if not isinstance(pool, HiggsPool):
+            raise TypeError(f"higgs draws from its own pools, not from {type(pool).__name__}")
+        values = check_nuisances(truth.nuisances)
+        scales = process_scales(truth.parameters["mu"], values)
+        events = draw(
+            pool.layout, scales, values["tes"], values["jes"], values["soft_met"], stream.key32
+        )
+        return Observation(FEATURES, events)
+
+    def score(self, toys: pd.DataFrame, *, epsilon: float | None = None) -> Score:
+        """The quantiles score of the challenge with width, coverage, RMSE and MAE."""
+        from sigma68.score.intervals import score_intervals
+
+        if epsilon is None:
+            return score_intervals(toys, MU)
+        return score_intervals(toys, MU, epsilon=epsilon)
