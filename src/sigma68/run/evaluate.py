@@ -1,0 +1,256 @@
+"""Have a method or an entry answer all toys of a run: begun, continued, or found finished.
+
+In DIR lie settings.json (what was asked), provenance.json (what it was made from), pool.json
+(what the pools can support), workers.log (what workers printed), shards/ (finished pieces, see
+`sigma68.run.shards`), failures.jsonl, and toys.parquet, written last. Killed at any moment, the
+run goes on where it was: every toy is a function of its numbers alone, and one process, holding
+a lock on DIR, writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from sigma68.discover import load_task, method_class
+from sigma68.errors import OutputError, SettingsError
+from sigma68.protocols import Pools, Task
+from sigma68.run import provenance, results
+from sigma68.run import settings as settings_file
+from sigma68.run.models import ensure_trained, model_key
+from sigma68.run.progress import ProgressCallback, RunProgress
+from sigma68.run.settings import RunSettings, check_same, read_settings
+from sigma68.run.shards import Shards
+from sigma68.run.team import Lost, Team
+from sigma68.run.truth import active_nuisances, draw_truth
+from sigma68.run.writing import clean_parts, explained, make_folder, write_json
+
+__all__ = ["LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"]
+
+POOL = "pool.json"
+LOG = "workers.log"
+_LONGEST_LOG = 10 << 20
+_DERIVED = ("score.json", "report.html", results.FILE_NAME)
+
+
+def evaluate(
+    settings: RunSettings,
+    out: Path,
+    *,
+    workers: int = 1,
+    progress: ProgressCallback | None = None,
+    models: Path | None = None,
+    retrain: bool = False,
+) -> Path:
+    """Run, or go on with, all toys of `settings` in the folder `out`; returns the folder.
+
+    The toys do not depend on `workers`, nor on how often the run was interrupted. `models`
+    takes the place of the model cache; `retrain` trains again though a model is there, and is
+    refused once toys of the earlier model are.
+
+    Raises
+    ------
+    SettingsError
+        If `out` holds a run of other settings, data, model or entry.
+    OutputError
+        If `out` cannot be written, or another run is writing to it.
+    DataError, EntryError, ModelMismatchError, MissingExtraError
+        If what the run needs cannot be used.
+    """
+    if workers < 1:
+        raise SettingsError(f"workers must be 1 or more, not {workers}")
+    out = Path(out)
+    task = load_task(settings.task)
+    active_nuisances(task, ",".join(settings.nuisances))  # raises for an unknown one
+    if settings.method is not None:
+        method_class(settings.method)
+    make_folder(out)
+    with _locked(out):
+        if _adopt(settings, out):
+            return out
+        clean_parts(out)
+        with tempfile.TemporaryDirectory(prefix="sigma68-") as scratch:
+            run = _Run(settings, out, task, progress)
+            run.prepare(Path(scratch), models, retrain)
+            run.all_toys(workers)
+    return out
+
+
+class _Run:
+    """One sitting of a run whose folder is locked."""
+
+    def __init__(
+        self, settings: RunSettings, out: Path, task: Task, progress: ProgressCallback | None
+    ) -> None:
+        self.settings = settings
+        self.out = out
+        self.task = task
+        self.progress = progress
+        self.start: dict[str, Any] = {}
+
+    def prepare(self, scratch: Path, models: Path | None, retrain: bool) -> None:
+        """Open the data, train or open the entry, and write down what they were."""
+        settings, task = self.settings, self.task
+        pools = task.open(settings.data, split_seed=settings.split_seed)
+        self.start = {"kind": "start", "settings": settings.to_json()}
+        about: dict[str, Any] = {
+            "data_fingerprint": pools.fingerprint,
+            "model_key": None,
+            "entry_fingerprint": None,
+        }
+        self._same(about, ("data_fingerprint",))
+        if settings.entry is not None:
+            about["entry_fingerprint"] = self._open_entry(pools, scratch)
+        else:
+            folder = self._train(pools, models, retrain)
+            about["model_key"] = model_key(folder, task, pools)
+            self.start["model"] = str(folder)
+        self._same(about, ("data_fingerprint", "model_key", "entry_fingerprint"))
+        module = None if settings.method is None else method_class(settings.method).__module__
+        about["versions"] = provenance.versions(module)
+        self._write_pool_error(pools)
+        if provenance.read_provenance(self.out) is None:
+            write_json(self.out / provenance.FILE_NAME, about)
+
+    def all_toys(self, workers: int) -> None:
+        """Run what is not done yet, set by set, and merge what is complete."""
+        settings = self.settings
+        shards = Shards(self.out, self.task)
+        todo = [
+            (s, t)
+            for s in range(settings.sets)
+            for t in range(settings.toys)
+            if (s, t) not in shards.done
+        ]
+        limit = settings.predict_seconds
+        if settings.entry is not None:
+            limit += settings.fit_seconds  # it keeps its own time, and may have to fit again
+        begun, done, message = time.monotonic(), settings.n_toys - len(todo), ""
+        self._tell(RunProgress("toys", done, settings.n_toys, shards.n_failed))
+        with _log(self.out) as log, Team(self.start, workers, limit, log) as team:
+            for count, result in enumerate(team.run(todo), start=1):
+                if isinstance(result, Lost):
+                    result = result.result(
+                        draw_truth(
+                            self.task, settings.seed, result.set, result.toy, settings.nuisances
+                        )
+                    )
+                shards.add(result)
+                shards.merge(result.set, settings.toys)
+                message = result.message or message
+                rate = count / (time.monotonic() - begun)
+                self._tell(
+                    RunProgress(
+                        "toys", done + count, settings.n_toys, shards.n_failed, rate, message
+                    )
+                )
+        shards.finish(settings.sets, settings.toys)
+
+    def _train(self, pools: Pools, models: Path | None, retrain: bool) -> Path:
+        settings = self.settings
+        if settings.model is not None:
+            return Path(settings.model)
+        if retrain and any((self.out / "shards").glob("set-*")):
+            raise SettingsError(
+                f"{self.out} holds toys of the model trained earlier: train again in another "
+                "output folder"
+            )
+        return ensure_trained(
+            str(settings.method),
+            self.task,
+            pools,
+            folder=models,
+            settings=settings.method_settings,
+            retrain=retrain,
+            progress=lambda what, fraction: self._tell(
+                RunProgress(f"training: {what}", round(100 * fraction), 100)
+            ),
+        )
+
+    def _open_entry(self, pools: Pools, scratch: Path) -> str:
+        from sigma68.challenge.entries import open_entry
+        from sigma68.challenge.train_set import export_train
+
+        entry = open_entry(Path(str(self.settings.entry)), scratch)
+        self.start["workdir"] = str(scratch)
+        self.start["train"] = str(export_train(pools.train, scratch / "train.arrow"))
+        return entry.fingerprint
+
+    def _same(self, about: dict[str, Any], names: tuple[str, ...]) -> None:
+        old = provenance.read_provenance(self.out)
+        if old is not None:
+            provenance.check_provenance(
+                {n: old.get(n) for n in names}, {n: about[n] for n in names}, self.out
+            )
+
+    def _write_pool_error(self, pools: Pools) -> None:
+        from sigma68.score.pool_error import pool_error
+
+        error = pool_error(pools.train.statistics(), pools[self.settings.pool].statistics())
+        write_json(self.out / POOL, error.to_json())
+
+    def _tell(self, how_far: RunProgress) -> None:
+        if self.progress is not None:
+            self.progress(how_far)
+
+
+def _adopt(settings: RunSettings, out: Path) -> bool:
+    """Begin or go on in `out`; True if every toy is there already."""
+    old = read_settings(out)
+    toys = out / results.FILE_NAME
+    if old is None:
+        if toys.exists() or (out / "shards").exists():
+            raise SettingsError(
+                f"{out} holds toys but no {settings_file.FILE_NAME}: give another output folder"
+            )
+    else:
+        check_same(old, settings, out)
+    grown = old is not None and old.n_toys != settings.n_toys
+    if grown:
+        # The table goes before the settings change: it is never less than they say.
+        for name in _DERIVED:
+            with explained(out / name):
+                (out / name).unlink(missing_ok=True)
+    if old != settings:
+        write_json(out / settings_file.FILE_NAME, settings.to_json())
+    return toys.exists()
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    path = out / "lock"
+    with explained(path):
+        stream = path.open("a")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another run is writing to {out}: wait until it ends, or give another folder"
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be locked ({error.strerror}): give a folder on another file system"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def _log(out: Path) -> Iterator[Callable[[bytes], None]]:
+    """Where what the workers print goes, up to 10 MiB."""
+    path = out / LOG
+    with explained(path):
+        stream: IO[bytes] = path.open("ab", buffering=0)
+    with stream:
+
+        def write(words: bytes) -> None:
+            with explained(path):
+                if stream.tell() < _LONGEST_LOG:
+                    stream.write(words)
+
+        yield write

@@ -1,0 +1,230 @@
+"""Trained models: saved once, reused by every run that asks for the same one.
+
+A model is known by task, method, the method's settings and source, the fingerprint of data and
+split, and the version of sigma68. It lives in
+`<cache>/models/<task>/<method>/<key>/`, with `model.json` saying what it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sigma68.discover import method_class
+from sigma68.errors import (
+    MissingExtraError,
+    ModelMismatchError,
+    SettingsError,
+)
+from sigma68.protocols import Method, Pools, Progress, Task
+from sigma68.run.provenance import versions
+from sigma68.run.writing import PART, explained, make_folder, write_json
+
+__all__ = ["ABOUT", "ensure_trained", "load_model", "model_cache", "trained"]
+
+ABOUT = "model.json"
+_FORMAT = 1
+
+
+def model_cache() -> Path:
+    """Where trained models are kept: below $SIGMA68_CACHE, $XDG_CACHE_HOME/sigma68 or ~/.cache."""
+    own = os.environ.get("SIGMA68_CACHE")
+    if own:
+        return Path(own) / "models"
+    user = os.environ.get("XDG_CACHE_HOME")
+    return (Path(user) if user else Path.home() / ".cache") / "sigma68" / "models"
+
+
+def trained(
+    method: str,
+    task: Task,
+    pools: Pools,
+    *,
+    folder: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    retrain: bool = False,
+    progress: Progress | None = None,
+) -> Method:
+    """The trained method: loaded if it was trained before, else fitted and saved.
+
+    `folder` takes the place of the model cache; `settings` are keyword arguments of the method.
+
+    Raises
+    ------
+    SettingsError
+        If the method does not exist, cannot do the task, or has no such settings.
+    ModelMismatchError
+        If the saved model is damaged.
+    OutputError
+        If the model cannot be saved.
+    """
+    home = ensure_trained(
+        method, task, pools, folder=folder, settings=settings, retrain=retrain, progress=progress
+    )
+    return load_model(home, task, pools)
+
+
+def ensure_trained(
+    method: str,
+    task: Task,
+    pools: Pools,
+    *,
+    folder: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    retrain: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Like `trained`, but gives the model's folder, for another process to load."""
+    cls = method_class(method)
+    _require_able(cls, method, task)
+    about = _about(cls, method, task, pools, settings or {})
+    home = (folder or model_cache()) / task.name / method / _key(about)
+    if home.is_dir() and not retrain:
+        _read_about(home, task, pools)
+        return home
+    learner = _made(cls, method, task, settings or {})
+    learner.fit(pools.train, pools.calibration, progress)
+    _save(learner, about, home)
+    return home
+
+
+def load_model(folder: Path, task: Task, pools: Pools) -> Method:
+    """The trained model in `folder`, if it was trained for this task, data and split.
+
+    Raises
+    ------
+    ModelMismatchError
+        If it was not, or is damaged.
+    SettingsError
+        If its method does not exist.
+    """
+    about = _read_about(folder, task, pools)
+    cls = method_class(about["method"])
+    try:
+        return cls.load(folder, task)
+    except (MissingExtraError, ModelMismatchError):
+        raise
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise ModelMismatchError(
+            f"the trained model in {folder} is damaged ({reason}): train it again with --retrain"
+        ) from error
+
+
+def model_key(folder: Path, task: Task, pools: Pools) -> str:
+    """What identifies a trained model, wherever its folder is.
+
+    Raises
+    ------
+    ModelMismatchError
+        As `load_model`.
+    """
+    return _key(_read_about(folder, task, pools))
+
+
+def _about(
+    cls: type[Method], method: str, task: Task, pools: Pools, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    import sigma68
+
+    source = inspect.getsourcefile(cls)
+    text = Path(source).read_bytes() if source is not None else b""
+    return {
+        "format": _FORMAT,
+        "task": task.name,
+        "method": method,
+        "settings": json.loads(json.dumps(dict(settings), sort_keys=True)),
+        "fingerprint": pools.fingerprint,
+        "sigma68": sigma68.__version__,
+        # Who edits a method must not get the model of its earlier text.
+        "source": hashlib.blake2b(text, digest_size=16).hexdigest(),
+    }
+
+
+def _key(about: Mapping[str, Any]) -> str:
+    named = {k: v for k, v in about.items() if k != "versions"}
+    return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+
+def _require_able(cls: type[Method], method: str, task: Task) -> None:
+    reason = cls.skip(task)
+    if reason is None and cls.answer != task.answer:
+        reason = f"it answers with {cls.answer}, the task asks for {task.answer}"
+    if reason is not None:
+        raise SettingsError(
+            f"the method {method!r} cannot do the task {task.name!r}: {reason}; "
+            "see 'sigma68 methods'"
+        )
+
+
+def _made(cls: type[Method], method: str, task: Task, settings: Mapping[str, Any]) -> Method:
+    known = inspect.signature(cls).parameters
+    for name in settings:
+        if name not in known or name == "task":
+            choices = ", ".join(k for k in known if k != "task") or "none"
+            raise SettingsError(
+                f"the method {method!r} has no setting {name!r}; its settings: {choices}"
+            )
+    return cls(task, **settings)
+
+
+def _save(learner: Method, about: Mapping[str, Any], home: Path) -> None:
+    make_folder(home.parent)
+    with explained(home):
+        part = Path(tempfile.mkdtemp(prefix=f"{home.name}-", suffix=PART, dir=home.parent))
+    try:
+        with explained(home):
+            learner.save(part)
+        write_json(part / ABOUT, {**about, "versions": versions(type(learner).__module__)})
+        with explained(home):
+            _put(part, home)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _put(part: Path, home: Path) -> None:
+    """Rename `part` to `home`; what stood there goes first, since folders are not replaced."""
+    old = part.with_name(part.name + ".old")
+    if home.exists():
+        home.rename(old)
+    try:
+        part.rename(home)
+    except OSError:
+        if not home.is_dir():
+            raise
+        # Somebody else has trained the same model meanwhile: theirs is as good.
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_about(folder: Path, task: Task, pools: Pools) -> dict[str, Any]:
+    path = folder / ABOUT
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        given = {name: about[name] for name in ("format", "task", "method", "fingerprint")}
+    except FileNotFoundError as error:
+        raise ModelMismatchError(
+            f"{folder} holds no trained model ({ABOUT} is missing): give another folder, or "
+            "train with --retrain"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelMismatchError(
+            f"the trained model in {folder} is damaged ({ABOUT} cannot be read): train it again "
+            "with --retrain"
+        ) from error
+    wanted = {"format": _FORMAT, "task": task.name, "fingerprint": pools.fingerprint}
+    words = {"format": "file format", "task": "task", "fingerprint": "data and split"}
+    for name, value in wanted.items():
+        if given[name] != value:
+            raise ModelMismatchError(
+                f"the model in {folder} was trained for the {words[name]} {given[name]!r}, not "
+                f"{value!r}: leave it out and train one, or give the data it was trained on"
+            )
+    return dict(about)

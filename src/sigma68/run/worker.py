@@ -1,0 +1,187 @@
+"""`python -m sigma68.run.worker`: a process that draws toys and has them answered.
+
+It speaks `frames` over stdin and stdout and ends when stdin does, also in the middle of a
+prediction. From the main process come one frame of the kind "start", then "toy" frames; it
+answers "ready", then for each toy "predicting" (the events are drawn, the clock runs) and
+"result". "error" says that the run cannot go on; why is in its message.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import select
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import numpy as np
+
+from sigma68.discover import load_task
+from sigma68.errors import EntryError, ProtocolError, Sigma68Error
+from sigma68.protocols import Pool, Task
+from sigma68.run.frames import read_frame, take_standard_streams, write_frame
+from sigma68.run.models import load_model
+from sigma68.run.results import judge, result_to_json
+from sigma68.run.settings import RunSettings
+from sigma68.run.truth import draw_truth, toy_stream
+from sigma68.types import Observation, Prediction, Status, ToyResult
+
+__all__ = ["Worker", "main"]
+
+Predict = Callable[[Observation], Prediction]
+
+
+class Worker:
+    """One task, its pool and one predictor, ready for toys."""
+
+    def __init__(self, settings: RunSettings, task: Task, pool: Pool, predict: Predict) -> None:
+        self.settings = settings
+        self.task = task
+        self.pool = pool
+        self.predict = predict
+
+    def run(self, set: int, toy: int, predicting: Callable[[], None]) -> ToyResult:
+        """Draw one toy and have it answered; whatever the predictor raises becomes its status."""
+        settings = self.settings
+        truth = draw_truth(self.task, settings.seed, set, toy, settings.nuisances)
+        stream = toy_stream(self.task, settings.seed, set, toy)
+        observation = self.task.pseudo_experiment(self.pool, truth, stream)
+        predicting()
+        start = time.perf_counter()
+        prediction: Prediction | None = None
+        status: Status
+        try:
+            prediction = self.predict(observation)
+            seconds = time.perf_counter() - start
+            prediction = _plain(prediction)
+        except Exception as error:  # noqa: BLE001  one failed toy never ends a run
+            seconds = time.perf_counter() - start
+            prediction = None
+            status, message = _failure(error)
+        else:
+            status, message = judge(self.task, prediction)
+        if settings.entry is None and seconds > settings.predict_seconds:
+            status, message = "timeout", f"predict took {seconds:.1f} s"
+        return ToyResult(set, toy, truth, prediction, status, seconds, message)
+
+
+def _plain(prediction: Any) -> Prediction:
+    """The prediction as JSON carries it: Python's numbers in place of NumPy's."""
+    if not isinstance(prediction, Prediction):
+        raise TypeError(f"predict returned a {type(prediction).__name__}, not a Prediction")
+    return Prediction.from_json(json.loads(json.dumps(prediction.to_json(), default=_number)))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a prediction must hold numbers, not a {type(value).__name__}")
+
+
+def _failure(error: Exception) -> tuple[Status, str]:
+    traceback.print_exception(error, file=sys.stderr)
+    message = traceback.format_exception_only(error)[-1].strip()
+    # An entry's errors know what they are; see sigma68.challenge.failures.
+    status = getattr(error, "status", None) if isinstance(error, EntryError) else None
+    return (cast("Status", status) if status in get_args(Status) else "failed"), message
+
+
+def _method(settings: RunSettings, task: Task, start: dict[str, Any], pools: Any) -> Predict:
+    return load_model(Path(start["model"]), task, pools).predict
+
+
+def _entry(settings: RunSettings, task: Task, start: dict[str, Any]) -> tuple[Predict, Any]:
+    from sigma68.challenge.entries import EntryProcess, open_entry
+
+    process = EntryProcess(
+        open_entry(Path(str(settings.entry)), Path(start["workdir"])),
+        task,
+        Path(start["train"]),
+        predict_seconds=settings.predict_seconds,
+        fit_seconds=settings.fit_seconds,
+    )
+    return process.predict, process
+
+
+class _CleanUp:
+    """What must be closed before this process ends, closed once, from whichever thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: list[Callable[[], None]] = []
+
+    def add(self, close: Callable[[], None]) -> None:
+        self._pending.append(close)
+
+    def __call__(self) -> None:
+        with self._lock:
+            while self._pending:
+                self._pending.pop()()
+
+
+def _watch(reading: int, clean_up: _CleanUp) -> None:
+    """End this process as soon as the main one has closed its end of stdin, or died."""
+    poll = select.poll()
+    poll.register(reading, 0)  # only a hang-up counts; the frames are read by the main thread
+    poll.poll()
+    clean_up()
+    os._exit(0)
+
+
+def _serve(reading: int, writing: int, clean_up: _CleanUp) -> None:
+    frame = read_frame(reading)
+    if frame is None:
+        return
+    start, _ = frame
+    if start.get("kind") != "start":
+        raise ProtocolError(f"a worker is begun with a frame 'start', not {start.get('kind')!r}")
+    settings = RunSettings.from_json(start["settings"])
+    task = load_task(settings.task)
+    pools = task.open(settings.data, split_seed=settings.split_seed)
+    if settings.entry is not None:
+        predict, process = _entry(settings, task, start)
+        clean_up.add(process.close)
+        process.start()
+        process.fit()
+    else:
+        predict = _method(settings, task, start, pools)
+    worker = Worker(settings, task, pools[settings.pool], predict)
+    write_frame(writing, {"kind": "ready"})
+    while (frame := read_frame(reading)) is not None:
+        job, _ = frame
+        result = worker.run(
+            job["set"], job["toy"], lambda: write_frame(writing, {"kind": "predicting"})
+        )
+        sys.stdout.flush()
+        write_frame(writing, {"kind": "result", **result_to_json(result)})
+
+
+def main() -> int:
+    """Serve until stdin ends; the exit status."""
+    faulthandler.enable()
+    reading, writing = take_standard_streams()
+    clean_up = _CleanUp()
+    threading.Thread(target=_watch, args=(reading, clean_up), daemon=True).start()
+    try:
+        _serve(reading, writing, clean_up)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # noqa: BLE001  told to the main process, which raises it
+        traceback.print_exc()
+        kind = type(error).__name__ if isinstance(error, Sigma68Error) else ""
+        text = str(error) if kind else traceback.format_exc()
+        write_frame(writing, {"kind": "error", "error": kind, "message": text})
+        return 1
+    finally:
+        clean_up()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
