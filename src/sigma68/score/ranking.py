@@ -1,0 +1,288 @@
+"""Who is better, and who cannot be told apart: a bootstrap over sets.
+
+Every resample draws as many sets as were run, with replacement, and is the same for every entry.
+Two entries are tied if the central 95% of the difference of their scores contains 0. Going down
+in score, a group is its best entry plus all those tied with it. The challenge's organisers drew
+100 of 1000 sets instead: `sets_drawn=100`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.errors import SettingsError
+from sigma68.score.binomial import clopper_pearson
+from sigma68.score.intervals import EPSILON, MOST_FAILURES, quantiles_score
+from sigma68.score.resampling import N_RESAMPLES, SetSums, resampled_counts, set_sums
+from sigma68.score.rescaled import rescaled_width
+from sigma68.score.table import IntervalToys, interval_toys
+from sigma68.types import LEVEL, Parameter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RankedEntry", "Ranking", "group_by_ties", "rank"]
+
+TIE = 0.95
+"""The central part of the score difference that must contain 0 for a tie."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RankedEntry:
+    """One entry's place.
+
+    `rank` is the number of its group, 1 for the best; None for an entry with more than 1%
+    failures. `score_low` and `score_high` bound the central 68.27% of its resampled scores.
+    `rescaled_width` is the mean width after rescaling to the nominal coverage, with its
+    bootstrap error; None where it cannot be had.
+    """
+
+    name: str
+    rank: int | None
+    score: float
+    score_low: float
+    score_high: float
+    interval: float
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+    rescaled_width: float | None
+    rescaled_width_error: float | None
+    n_toys: int
+    n_failed: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Entries from best to worst, those that cannot be ranked last.
+
+    `groups` are the tie groups by name. `differences` holds, for every pair of names in the
+    order of `entries`, the central 95% of score(first) - score(second). `paired` says whether
+    all entries saw the same toys; where not, `notes` say why and that the ranking is only
+    indicative.
+    """
+
+    entries: tuple[RankedEntry, ...]
+    groups: tuple[tuple[str, ...], ...]
+    differences: Mapping[tuple[str, str], tuple[float, float]]
+    paired: bool
+    notes: tuple[str, ...]
+    parameter: Parameter
+    n_sets: int
+    sets_drawn: int
+    n_resamples: int
+    seed: int
+    epsilon: float
+    level: float
+
+    @property
+    def is_indicative(self) -> bool:
+        """Whether the entries were compared on different toys."""
+        return not self.paired
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with everything the ranking says."""
+        document = asdict(self)
+        document["indicative"] = self.is_indicative
+        document["differences"] = [
+            {"entries": list(pair), "low": low, "high": high}
+            for pair, (low, high) in self.differences.items()
+        ]
+        return document
+
+
+def rank(
+    entries: Mapping[str, pd.DataFrame],
+    parameter: Parameter,
+    *,
+    level: float = LEVEL,
+    epsilon: float | None = None,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+    sets_drawn: int | None = None,
+    notes: Sequence[str] = (),
+) -> Ranking:
+    """Rank tables of toys of one `parameter`, keyed by the entry's name.
+
+    Entries that did not see the same toys (the same set, toy, truth and nuisances) are resampled
+    each on its own, which says little: the result is then marked indicative. `notes` are reasons
+    known to the caller for which it is (another data set, another seed).
+
+    Raises
+    ------
+    SettingsError
+        If there is no entry, or a number is out of range.
+    DataError
+        If a table cannot be scored.
+    """
+    epsilon = EPSILON if epsilon is None else epsilon
+    if not entries:
+        raise SettingsError("there is nothing to rank: give at least one run")
+    for name, value in (("n_resamples", n_resamples), ("sets_drawn", sets_drawn)):
+        if value is not None and value < 1:
+            raise SettingsError(f"{name} must be 1 or more, not {value}")
+    tables = {name: interval_toys(toys, parameter) for name, toys in entries.items()}
+    said = [*notes, *_why_unpaired(entries, parameter)]
+    paired = not said
+    sums = {name: set_sums(table) for name, table in tables.items()}
+    resampled = _resampled_scores(sums, paired, epsilon, level, seed, n_resamples, sets_drawn)
+    n_sets = min(len(s.n) for s in sums.values())
+    said += _few_sets(n_sets)
+    found = {
+        name: _place(name, table, resampled[name], epsilon, level, seed)
+        for name, table in tables.items()
+    }
+    order = sorted(found.values(), key=lambda e: (_fails_too_often(e), -e.score, e.name))
+    differences = _differences(order, resampled)
+    ties = {
+        pair: n_sets == 1 or (low <= 1e-12 and high >= -1e-12)
+        for pair, (low, high) in differences.items()
+    }
+    groups = group_by_ties([e.name for e in order if not _fails_too_often(e)], ties)
+    place = {name: i + 1 for i, group in enumerate(groups) for name in group}
+    ranked = [_with_rank(e, place.get(e.name)) for e in order]
+    return Ranking(
+        entries=tuple(sorted(ranked, key=lambda e: e.rank or len(ranked) + 1)),
+        groups=groups,
+        differences=differences,
+        paired=paired,
+        notes=tuple(said),
+        parameter=parameter,
+        n_sets=n_sets,
+        sets_drawn=n_sets if sets_drawn is None else sets_drawn,
+        n_resamples=n_resamples,
+        seed=seed,
+        epsilon=epsilon,
+        level=level,
+    )
+
+
+def group_by_ties(
+    names: Sequence[str], ties: Mapping[tuple[str, str], bool]
+) -> tuple[tuple[str, ...], ...]:
+    """Tie groups of `names`, which come from best to worst.
+
+    A group is the best name that has none yet, plus all later ones without a group tied with
+    it; being tied is not transitive, so that members need not be tied among themselves.
+    """
+    left = list(names)
+    groups = []
+    while left:
+        best = left[0]
+        group = [best, *(name for name in left[1:] if ties[best, name])]
+        groups.append(tuple(group))
+        left = [name for name in left if name not in group]
+    return tuple(groups)
+
+
+def _resampled_scores(
+    sums: Mapping[str, SetSums],
+    paired: bool,
+    epsilon: float,
+    level: float,
+    seed: int,
+    n_resamples: int,
+    sets_drawn: int | None,
+) -> dict[str, FloatArray]:
+    """The score of every entry in every resample, arrays of shape (n_resamples,)."""
+    together = [list(sums)] if paired else [[name] for name in sums]
+    scores: dict[str, list[FloatArray]] = {name: [] for name in sums}
+    for i, names in enumerate(together):
+        table = np.concatenate([[sums[n].width, sums[n].covered, sums[n].n] for n in names]).T
+        blocks = resampled_counts(
+            len(table),
+            seed=seed,
+            n_resamples=n_resamples,
+            sets_drawn=sets_drawn,
+            entry=None if paired else i,
+        )
+        for counts in blocks:
+            drawn = (counts @ table).reshape(len(counts), len(names), 3)
+            width, covered, n = np.moveaxis(drawn, 2, 0)
+            block = quantiles_score(width / n, covered / n, n, epsilon=epsilon, level=level)
+            for j, name in enumerate(names):
+                scores[name].append(block[:, j])
+    return {name: np.concatenate(blocks) for name, blocks in scores.items()}
+
+
+def _place(
+    name: str, table: IntervalToys, scores: FloatArray, epsilon: float, level: float, seed: int
+) -> RankedEntry:
+    covered = int(np.count_nonzero(table.covered))
+    coverage, width = covered / table.n_toys, float(np.mean(table.width))
+    low, high = clopper_pearson(covered, table.n_toys, level)
+    score_low, score_high = np.quantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    rescaled = rescaled_width(table, level=level, seed=seed)
+    return RankedEntry(
+        name=name,
+        rank=None,
+        score=float(quantiles_score(width, coverage, table.n_toys, epsilon=epsilon, level=level)),
+        score_low=float(score_low),
+        score_high=float(score_high),
+        interval=width,
+        coverage=coverage,
+        coverage_low=float(low),
+        coverage_high=float(high),
+        rescaled_width=rescaled.width,
+        rescaled_width_error=rescaled.error,
+        n_toys=table.n_toys,
+        n_failed=table.n_failed,
+    )
+
+
+def _differences(
+    order: Sequence[RankedEntry], resampled: Mapping[str, FloatArray]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    tails = [(1 - TIE) / 2, (1 + TIE) / 2]
+    found = {}
+    for i, first in enumerate(order):
+        for second in order[i + 1 :]:
+            low, high = np.quantile(resampled[first.name] - resampled[second.name], tails)
+            found[first.name, second.name] = (float(low), float(high))
+    return found
+
+
+def _why_unpaired(entries: Mapping[str, pd.DataFrame], parameter: Parameter) -> list[str]:
+    """One sentence if the tables are not of the same toys, else nothing."""
+    p = parameter.name
+    answers = {f"{p}_hat", f"delta_{p}_hat", "p16", "p84", "status", "seconds"}
+    (first, *others) = entries.items()
+    shared = sorted(
+        set.intersection(*(set(map(str, toys.columns)) for toys in entries.values())) - answers
+    )
+    reference = first[1].sort_values(["set", "toy"])[shared]
+    for name, toys in others:
+        table = toys.sort_values(["set", "toy"])[shared]
+        same_length = len(table) == len(reference)
+        for column in ("set", "toy", p, *shared):
+            if same_length and np.array_equal(table[column], reference[column]):
+                continue
+            what = "other sets or toys" if column in ("set", "toy") else f"other values of {column}"
+            return [
+                f"indicative only: {name!r} was run on {what} than {first[0]!r}, so that their "
+                "resamples are not the same; run both with the same seed, sets, toys and nuisances"
+            ]
+    return []
+
+
+def _few_sets(n_sets: int) -> list[str]:
+    if n_sets == 1:
+        return ["with one set there is nothing to resample: no entry can be told from another"]
+    if n_sets < 10:
+        return [f"{n_sets} sets are few for a bootstrap: take ties and errors as rough"]
+    return []
+
+
+def _fails_too_often(entry: RankedEntry) -> bool:
+    return entry.n_failed / entry.n_toys > MOST_FAILURES
+
+
+def _with_rank(entry: RankedEntry, rank: int | None) -> RankedEntry:
+    return replace(entry, rank=rank)
