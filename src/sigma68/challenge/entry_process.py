@@ -8,7 +8,6 @@ the command (`command_prefix`).
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -26,13 +25,13 @@ import sigma68
 from sigma68.challenge.answers import to_interval
 from sigma68.challenge.failures import EntryCrashed, EntryFailed, EntryTimeout, EntryToyError
 from sigma68.challenge.opening import Entry
-from sigma68.challenge.train_set import export_train
+from sigma68.challenge.train_set import compat_module, export_train
 from sigma68.errors import EntryError, ProtocolError
 from sigma68.protocols import Pool, Task
 from sigma68.run.frames import PIPE_SIZE, observation_to_arrow, read_frame, write_frame
 from sigma68.types import Labelled, Observation, Prediction
 
-__all__ = ["EntryProcess", "compat_module"]
+__all__ = ["EntryProcess"]
 
 _MAX_HEADER = 1 << 20
 _MAX_BODY = 1 << 10
@@ -102,6 +101,7 @@ class EntryProcess:
         self._log: Log | None = None
         self._asked = 0
         self._failed_refits = 0
+        self._fit_seconds_left = fit_seconds
 
     def __enter__(self) -> EntryProcess:
         return self
@@ -142,6 +142,7 @@ class EntryProcess:
         )
         assert self._process.stderr is not None  # noqa: S101 (a pipe was asked for)
         self._log = Log(self._process.stderr)
+        self._fit_seconds_left = self.fit_seconds
         request = {"op": "start", "train": str(self._train), "compat": self._compat}
         self._prepare("loading model.py", request)
 
@@ -161,21 +162,17 @@ class EntryProcess:
         Raises
         ------
         EntryCrashed
-            If that fails.
-        EntryError
-            If it failed several times in a row: the entry cannot go on.
+            If that fails; after several failures in a row it is not tried any more.
         """
         if self._process is not None:
             return
+        if self._failed_refits >= _REFITS:
+            raise EntryCrashed(f"it could not be started again {_REFITS} times in a row")
         try:
             self.start()
             self.fit()
         except EntryError as error:
             self._failed_refits += 1
-            if self._failed_refits >= _REFITS:
-                raise EntryError(
-                    f"{self.entry.name} could not be started again {_REFITS} times in a row: {error}"
-                ) from error
             raise EntryCrashed(f"after a crash it could not be started again: {error}") from error
         self._failed_refits = 0
 
@@ -187,8 +184,6 @@ class EntryProcess:
         EntryToyError
             `EntryTimeout`, `EntryCrashed` (the next call starts afresh), `EntryFailed` (predict
             raised) or `EntryInvalid` (no interval): its `status` is that of the toy.
-        EntryError
-            If the process cannot be brought back at all.
         """
         self.ensure_ready()
         pieces = observation_to_arrow(observation)
@@ -208,12 +203,14 @@ class EntryProcess:
         if self._process is None:
             raise EntryError("the entry's process was not started")
         name = self.entry.name
+        begin = time.monotonic()
         try:
-            reply = self._ask(request, b"", self.fit_seconds, step)
+            reply = self._ask(request, b"", self._fit_seconds_left, step)
         except EntryToyError as error:
             tail = self.log.strip()[-500:]
             printed = f"; it printed: {tail}" if tail else ""
             raise EntryError(f"{name}: {error}{printed}") from error
+        self._fit_seconds_left -= time.monotonic() - begin
         if not reply["ok"]:
             self._stop()
             raise EntryError(f"{name}: {step} failed: {reply.get('error', '')}")
@@ -236,7 +233,7 @@ class EntryProcess:
             )
         except TimeoutError as error:
             self._stop()
-            raise EntryTimeout(f"{step} took longer than {seconds:g} s and was ended") from error
+            raise EntryTimeout(f"{step} took longer than {seconds:.4g} s and was ended") from error
         except (ProtocolError, OSError) as error:
             end = self._end_of_process()
             raise EntryCrashed(f"{step}: {end or f'it broke the protocol ({error})'}") from error
@@ -338,15 +335,6 @@ class Log:
                 surplus = max(len(self._tail) - tail, 0)
                 del self._tail[:surplus]
                 self._lost += surplus
-
-
-def compat_module(task: Task) -> str | None:
-    """The module beside a task that holds the functions entries import; None if it has none."""
-    package = type(task).__module__.rpartition(".")[0]
-    name = f"{package}.compat"
-    if not package or package == "sigma68" or importlib.util.find_spec(name) is None:
-        return None
-    return name
 
 
 def _environment(home: Path, threads: int | None) -> dict[str, str]:

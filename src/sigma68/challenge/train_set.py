@@ -6,7 +6,10 @@ holds the training pool alone: no event of it is ever part of a toy that is scor
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +24,20 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["LABEL_COLUMNS", "TrainSet", "export_train"]
+__all__ = ["LABEL_COLUMNS", "TrainSet", "compat_module", "export_train"]
 
 LABEL_COLUMNS = ("weights", "detailed_labels", "labels")
 """What an entry is told about a training event beside its features."""
 
-_ROWS_PER_BATCH = 1 << 20
+_ROWS_PER_BATCH = 1 << 18
+_BATCHES = "training_batches"
 
 
 def export_train(pool: Pool | Labelled, path: Path) -> Path:
     """Write the training events for entries to `path`, whole or not at all.
 
-    A pool with a method `training_table()` (returning a pyarrow Table of the features and
-    `LABEL_COLUMNS`) says itself what an entry gets: raw events, say, before any threshold. Any
-    other pool gives its `labelled()` events.
+    A task that has a module `compat` with a function `training_batches(pool)` says itself what
+    an entry gets: raw events, say, before any threshold. Any other gives `pool.labelled()`.
 
     Raises
     ------
@@ -45,21 +48,19 @@ def export_train(pool: Pool | Labelled, path: Path) -> Path:
     """
     import pyarrow as pa
 
-    if isinstance(pool, Labelled):
-        table = _from_labelled(pool)
-    elif hasattr(pool, "training_table"):
-        table = pool.training_table()
-    else:
-        table = _from_labelled(pool.labelled())
-    missing = [name for name in LABEL_COLUMNS if name not in table.column_names]
+    batches = _batches(pool)
+    first = next(batches, None)
+    if first is None:
+        raise DataError("the training pool has no events: an entry cannot be trained on it")
+    missing = [name for name in LABEL_COLUMNS if name not in first.schema.names]
     if missing:
         raise DataError(f"the training events have no column {missing[0]!r}")
-    if table.num_rows == 0:
-        raise DataError("the training pool has no events: an entry cannot be trained on it")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as out:
-            out.write_table(table, max_chunksize=_ROWS_PER_BATCH)
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, first.schema) as out:
+            out.write_batch(first)
+            for batch in batches:
+                out.write_batch(batch)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -68,6 +69,18 @@ def export_train(pool: Pool | Labelled, path: Path) -> Path:
             "give another folder or make room"
         ) from error
     return path
+
+
+def _batches(pool: Pool | Labelled) -> Iterator[pa.RecordBatch]:
+    if not isinstance(pool, Labelled):
+        name = compat_module(pool)
+        own = None if name is None else getattr(importlib.import_module(name), _BATCHES, None)
+        if own is not None:
+            yield from own(pool)
+            return
+        pool = pool.labelled()
+    if pool.n_events:
+        yield from _from_labelled(pool).to_batches(max_chunksize=_ROWS_PER_BATCH)
 
 
 def _from_labelled(events: Labelled) -> pa.Table:
@@ -83,6 +96,19 @@ def _from_labelled(events: Labelled) -> pa.Table:
     )
     columns["labels"] = pa.array(np.asarray(events.labels, np.float32))
     return pa.table(columns)
+
+
+def compat_module(part: object) -> str | None:
+    """The module `compat` beside the class of a task or pool; None if there is none.
+
+    It holds what entries to that task expect: `systematics` and `DER_data`, which they import,
+    and `training_batches`.
+    """
+    package = type(part).__module__.rpartition(".")[0]
+    name = f"{package}.compat"
+    if not package or package == "sigma68" or importlib.util.find_spec(name) is None:
+        return None
+    return name
 
 
 class TrainSet:

@@ -1,4 +1,4 @@
-"""The two functions that challenge entries import, on top of the kernels of this package.
+"""What challenge entries expect of this task: two functions they import, and training events.
 
 `systematics` and `DER_data` take and return what the challenge's own modules of that name do:
 a DataFrame gives a DataFrame, a dictionary with `data` and `weights` a dictionary. What differs,
@@ -11,22 +11,35 @@ on purpose (the specification's decisions 2, 5 and 6):
 - degenerate angles give the intended value, never NaN.
 
 The soft-MET noise is the challenge's own stream: equal seeds give equal noise.
+
+`training_batches` gives the events of a pool as the public file has them, for export.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.tasks.higgs.schema import DERIVED, FEATURES, PRIMARIES, PROCESSES, SIGNAL
+from sigma68.seeds import stream
+from sigma68.tasks.higgs.schema import (
+    DERIVED,
+    FEATURES,
+    IS_SIGNAL,
+    PRIMARIES,
+    PROCESSES,
+    SIGNAL,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-__all__ = ["DER_data", "systematics"]
+    from sigma68.tasks.higgs.pools import HiggsPool
+
+__all__ = ["DER_data", "systematics", "training_batches"]
 
 Data = TypeVar("Data", "pd.DataFrame", "dict[str, Any]")
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -133,6 +146,33 @@ def DER_data(data: pd.DataFrame) -> pd.DataFrame:  # noqa: N802 (the name entrie
     for name in data.columns[data.dtypes == np.float64]:
         data[name] = data[name].to_numpy(np.float32)
     return data
+
+
+def training_batches(pool: HiggsPool, rows: int = 1 << 18) -> Iterator[pa.RecordBatch]:
+    """The pool's events before any threshold, in a fixed random order, as Arrow batches.
+
+    Columns are those of the public file, in its order; the pool itself lies sorted by process,
+    and an entry that takes the first rows would see one process only.
+    """
+    import pyarrow as pa
+
+    from sigma68.tasks.higgs.derived import derive
+
+    layout = pool.layout
+    order = np.arange(layout.n_rows, dtype=np.uint32 if layout.n_rows < 1 << 32 else np.uint64)
+    stream("higgs", "training order", 0).generator().shuffle(order)
+    signal = np.array(IS_SIGNAL, np.float32)
+    names = pa.array(PROCESSES)
+    for first in range(0, layout.n_rows, rows):
+        chosen = order[first : first + rows]
+        primaries = np.ascontiguousarray(layout.rows[chosen].T)
+        process = np.searchsorted(layout.starts, chosen, side="right").astype(np.int8) - np.int8(1)
+        columns = dict(zip(PRIMARIES, primaries, strict=True))
+        columns["weights"] = layout.weights[chosen].astype(np.float32)
+        columns["detailed_labels"] = pa.DictionaryArray.from_arrays(pa.array(process), names)
+        columns["labels"] = signal[process]
+        columns |= zip(DERIVED, derive(primaries), strict=True)
+        yield pa.record_batch(columns)
 
 
 def _split(data_set: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
