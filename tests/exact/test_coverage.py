@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 import pytest
-from tests.exact.toys import Answers, run_exact
 
 from sigma68.types import LEVEL
+from tests.exact.toys import Answers, run_exact
 
 TOYS = 5000
 

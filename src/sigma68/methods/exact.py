@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +12,7 @@ from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsErro
 from sigma68.inference.levels import z_of_level
 from sigma68.inference.likelihood import ClosedForm, ConstrainedLikelihood
 from sigma68.inference.profile import ProfileInterval, minuit_interval, newton_interval
+from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.protocols import KnownLikelihood, Pool, Progress, Task
 from sigma68.types import LEVEL, AnswerKind, Interval, Observation, Prediction
 
@@ -129,16 +129,20 @@ class Exact:
                 raise FitError(f"neither Newton ({newton}) nor MINUIT ({minuit}) fits") from minuit
 
     def save(self, folder: Path) -> None:
-        """Write exact.json: the settings, and the task they are for."""
+        """Write exact.json into an existing folder: the settings, and the task they are for.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         document = {
             "method": self.name,
             "task": self.task.name,
             "profiled": [n.name for n in self.profiled],
             "level": self.level,
         }
-        temporary = folder / f".{_FILE}.part"
-        temporary.write_text(json.dumps(document, indent=2) + "\n")
-        temporary.replace(folder / _FILE)
+        write_document(folder / _FILE, document)
 
     @classmethod
     def load(cls, folder: Path, task: Task) -> Exact:
@@ -147,20 +151,16 @@ class Exact:
         Raises
         ------
         ModelMismatchError
-            If the folder holds something else, or a model of another task.
+            If it is a model of another task, or the task states no likelihood.
+        DataError
+            If the file is missing or damaged.
         """
-        try:
-            document = json.loads((folder / _FILE).read_text())
-            written_for, profiled = document["task"], document["profiled"]
-            level = float(document["level"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelMismatchError(
-                f"{folder} holds no saved model of the method exact"
-            ) from error
-        if written_for != task.name or not isinstance(task, ClosedForm):
-            raise ModelMismatchError(
-                f"the model in {folder} was made for task {written_for}, not for {task.name}"
-            )
-        method = cls(task, profiled=profiled, level=level)
+        path = folder / _FILE
+        document = read_document(path)
+        expected = {"method": cls.name, "task": task.name}
+        require_match(path, document, expected, ("profiled", "level"))
+        if not isinstance(task, ClosedForm):
+            raise ModelMismatchError(f"the task {task.name} no longer states its likelihood")
+        method = cls(task, profiled=document["profiled"], level=float(document["level"]))
         method._likelihood = task.likelihood()
         return method

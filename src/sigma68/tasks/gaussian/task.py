@@ -22,7 +22,6 @@ __all__ = ["Gaussian"]
 
 _SOURCE = "exact"
 _ROWS = 200_000
-_EPSILON = 0.01
 
 
 class Gaussian:
@@ -126,11 +125,9 @@ class Gaussian:
 
     def score(self, toys: pd.DataFrame, *, epsilon: float | None = None) -> Score:
         """The challenge's score of intervals on mu."""
-        from sigma68.score.intervals import score_intervals
+        from sigma68.score.estimates import score_toys
 
-        return score_intervals(
-            toys, self.parameters[0], epsilon=_EPSILON if epsilon is None else epsilon
-        )
+        return score_toys(toys, self.answer, self.parameters, epsilon=epsilon)
 
 
 def _hash(text: str) -> str:
