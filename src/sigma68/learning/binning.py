@@ -34,7 +34,8 @@ class BinChoice:
     """How bins are chosen.
 
     `min_background` and `min_signal` are effective simulated events, (sum w)^2 / sum w^2 with
-    the weights of one hard event added first, that every bin must hold; `loss` is the
+    the weights of one hard event added first, that every bin must hold; a pool too small for
+    that must put at least the fraction `min_share` of what it has into each. `loss` is the
     fraction of the information that fewer bins may cost.
     """
 
@@ -42,6 +43,7 @@ class BinChoice:
     start_bins: int = 200
     min_background: float = 50.0
     min_signal: float = 10.0
+    min_share: float = 0.2
     loss: float = 0.005
 
 
@@ -167,7 +169,8 @@ def _quantiles(
     at = np.searchsorted(cumulative, wanted)
     # An edge is a score that occurs; the lowest one would leave an empty bin below it.
     edges = np.unique(scores[order[np.minimum(at, scores.size - 1)]])
-    return edges[edges > scores[order[0]]]
+    above_lowest: npt.NDArray[np.float32] = edges[edges > scores[order[0]]]
+    return above_lowest
 
 
 def _merge(fine: Templates, choice: BinChoice) -> npt.NDArray[np.intp]:
@@ -205,7 +208,13 @@ def _information(fine: Templates, choice: BinChoice) -> Floats:
 
     s, b = spans(fine.signal), spans(fine.background)
     vs, vb = spans(fine.signal_variance), spans(fine.background_variance)
-    enough = (b * b >= choice.min_background * vb) & (s * s >= choice.min_signal * vs)
+    enough = b * b >= _floor(choice.min_background, choice.min_share, b[0, -1], vb[0, -1]) * vb
+    enough &= s * s >= _floor(choice.min_signal, choice.min_share, s[0, -1], vs[0, -1]) * vs
     enough &= (b > 0) & (s > 0) & np.triu(np.ones(s.shape, bool), 1)
     variance = np.where(enough, s + b + vs + vb, 1.0)
     return np.where(enough, s * s / variance, -np.inf)
+
+
+def _floor(wanted: float, share: float, total: float, variance: float) -> float:
+    """The effective events demanded of a bin, of a class with this total yield and variance."""
+    return min(wanted, share * total**2 / variance) if variance > 0 else wanted

@@ -78,15 +78,17 @@ class Trees:
         return raw
 
     @classmethod
-    def from_bytes(cls, content: bytearray, names: tuple[str, ...]) -> Trees:
-        """The trees that `to_bytes` wrote.
+    def from_bytes(
+        cls, content: bytearray, names: tuple[str, ...], *, threads: int = TreeSettings.threads
+    ) -> Trees:
+        """The trees that `to_bytes` wrote, to be evaluated on so many threads.
 
         Raises
         ------
         DataError
             If the content is damaged or has another number of features.
         """
-        booster = xgboost.Booster()
+        booster = xgboost.Booster({"nthread": threads})
         try:
             booster.load_model(content)
             n_features = int(booster.num_features())
@@ -157,7 +159,7 @@ def train_trees(
     training = _matrix(events, ~outside, settings)
     validation = _matrix(events, outside, settings, reference=training)
     callbacks: list[xgboost.callback.TrainingCallback] = [
-        xgboost.callback.EarlyStopping(settings.patience, save_best=True)
+        xgboost.callback.EarlyStopping(rounds=settings.patience, save_best=True)
     ]
     if progress is not None:
         callbacks.append(_Report(progress, settings.n_trees))

@@ -188,6 +188,8 @@ class Bdt:
             method = cls(task, **document["settings"])
         except TypeError as error:
             raise DataError(f"{path} holds other settings than bdt has: train again") from error
-        method.trees = Trees.from_bytes(read_bytes(folder / _TREES), names)
+        method.trees = Trees.from_bytes(
+            read_bytes(folder / _TREES), names, threads=method.tree_settings.threads
+        )
         method.templates = Templates.from_json(document["templates"])
         return method
