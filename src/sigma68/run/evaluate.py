@@ -35,6 +35,7 @@ __all__ = ["LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"]
 POOL = "pool.json"
 LOG = "workers.log"
 _LONGEST_LOG = 10 << 20
+_ENTRY_SECONDS = 30.0
 _DERIVED = ("score.json", "report.html", results.FILE_NAME)
 
 
@@ -77,7 +78,7 @@ def evaluate(
         with tempfile.TemporaryDirectory(prefix="sigma68-") as scratch:
             run = _Run(settings, out, task, progress)
             run.prepare(Path(scratch), models, retrain)
-            run.all_toys(workers)
+            run.all_toys(Path(scratch), workers)
     return out
 
 
@@ -117,7 +118,7 @@ class _Run:
         if provenance.read_provenance(self.out) is None:
             write_json(self.out / provenance.FILE_NAME, about)
 
-    def all_toys(self, workers: int) -> None:
+    def all_toys(self, scratch: Path, workers: int) -> None:
         """Run what is not done yet, set by set, and merge what is complete."""
         settings = self.settings
         shards = Shards(self.out, self.task)
@@ -129,10 +130,10 @@ class _Run:
         ]
         limit = settings.predict_seconds
         if settings.entry is not None:
-            limit += settings.fit_seconds  # it keeps its own time, and may have to fit again
+            limit += _ENTRY_SECONDS  # it keeps its own time, and has to be killed and cleaned up
         begun, done, message = time.monotonic(), settings.n_toys - len(todo), ""
         self._tell(RunProgress("toys", done, settings.n_toys, shards.n_failed))
-        with _log(self.out) as log, Team(self.start, workers, limit, log) as team:
+        with _log(self.out) as log, Team(self.start, workers, limit, log, scratch) as team:
             for count, result in enumerate(team.run(todo), start=1):
                 if isinstance(result, Lost):
                     result = result.result(

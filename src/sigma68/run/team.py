@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import sigma68.errors as errors
@@ -70,17 +71,22 @@ class Team:
     """`size` workers, all begun with the same frame `start`.
 
     `predict_seconds` is how long a worker may take over one prediction before it is killed.
-    `log` takes what the workers print.
+    `log` takes what the workers print; their temporary files go to `scratch`.
     """
 
     def __init__(
-        self, start: Mapping[str, Any], size: int, predict_seconds: float, log: Any
+        self,
+        start: Mapping[str, Any],
+        size: int,
+        predict_seconds: float,
+        log: Callable[[bytes], None],
+        scratch: Path,
     ) -> None:
         self._start = start
         self._size = size
         self._limit = predict_seconds
         self._log = log
-        self._environment = _environment(threads_per_worker(size))
+        self._environment = _environment(threads_per_worker(size), scratch)
         self._members: list[_Member] = []
         self._selector = selectors.DefaultSelector()
         self._queue: deque[Job] = deque()
@@ -270,9 +276,10 @@ class Team:
         return code
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int, scratch: Path) -> dict[str, str]:
     return {
         **os.environ,
+        "TMPDIR": str(scratch),
         "NUMBA_NUM_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
         # BLAS sums in another order with other numbers of threads; results must not depend on it.

@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from sigma68.run.settings import RunSettings
 from sigma68.run.truth import draw_truth, toy_stream
 from sigma68.types import Observation, Prediction, Status, ToyResult
 
+if TYPE_CHECKING:
+    from sigma68.challenge.entries import EntryProcess
+
 __all__ = ["Worker", "main"]
 
 Predict = Callable[[Observation], Prediction]
@@ -40,22 +43,43 @@ Predict = Callable[[Observation], Prediction]
 class Worker:
     """One task, its pool and one predictor, ready for toys."""
 
-    def __init__(self, settings: RunSettings, task: Task, pool: Pool, predict: Predict) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        task: Task,
+        pool: Pool,
+        predict: Predict,
+        ready: Callable[[], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.task = task
         self.pool = pool
         self.predict = predict
+        self.ready = ready
 
     def run(self, set: int, toy: int, predicting: Callable[[], None]) -> ToyResult:
-        """Draw one toy and have it answered; whatever the predictor raises becomes its status."""
+        """Draw one toy and have it answered; whatever the predictor raises becomes its status.
+
+        Before the clock runs, `ready` may bring a predictor back that the last toy cost.
+
+        Raises
+        ------
+        EntryError
+            If an entry cannot be brought back at all.
+        """
         settings = self.settings
         truth = draw_truth(self.task, settings.seed, set, toy, settings.nuisances)
         stream = toy_stream(self.task, settings.seed, set, toy)
         observation = self.task.pseudo_experiment(self.pool, truth, stream)
+        if self.ready is not None:
+            try:
+                self.ready()
+            except EntryError as error:
+                status, message = _failure(error)
+                return ToyResult(set, toy, truth, None, status, 0.0, message)
         predicting()
         start = time.perf_counter()
         prediction: Prediction | None = None
-        status: Status
         try:
             prediction = self.predict(observation)
             seconds = time.perf_counter() - start
@@ -85,28 +109,28 @@ def _number(value: Any) -> Any:
 
 
 def _failure(error: Exception) -> tuple[Status, str]:
+    """How the toy ended, and what to say of it; raises what is not about one toy."""
+    status = getattr(error, "status", None)  # see sigma68.challenge.failures
+    if isinstance(error, EntryError) and status not in get_args(Status):
+        raise error
     traceback.print_exception(error, file=sys.stderr)
-    message = traceback.format_exception_only(error)[-1].strip()
-    # An entry's errors know what they are; see sigma68.challenge.failures.
-    status = getattr(error, "status", None) if isinstance(error, EntryError) else None
-    return (cast("Status", status) if status in get_args(Status) else "failed"), message
+    # Our own errors are sentences already; of others the kind matters too.
+    ours = isinstance(error, Sigma68Error)
+    message = str(error) if ours else traceback.format_exception_only(error)[-1].strip()
+    return (cast("Status", status) if isinstance(error, EntryError) else "failed"), message
 
 
-def _method(settings: RunSettings, task: Task, start: dict[str, Any], pools: Any) -> Predict:
-    return load_model(Path(start["model"]), task, pools).predict
-
-
-def _entry(settings: RunSettings, task: Task, start: dict[str, Any]) -> tuple[Predict, Any]:
+def _entry(settings: RunSettings, task: Task, start: dict[str, Any]) -> EntryProcess:
     from sigma68.challenge.entries import EntryProcess, open_entry
 
-    process = EntryProcess(
+    return EntryProcess(
         open_entry(Path(str(settings.entry)), Path(start["workdir"])),
         task,
         Path(start["train"]),
         predict_seconds=settings.predict_seconds,
         fit_seconds=settings.fit_seconds,
+        threads=int(os.environ["OMP_NUM_THREADS"]),  # this worker's share of the cores
     )
-    return process.predict, process
 
 
 class _CleanUp:
@@ -144,14 +168,16 @@ def _serve(reading: int, writing: int, clean_up: _CleanUp) -> None:
     settings = RunSettings.from_json(start["settings"])
     task = load_task(settings.task)
     pools = task.open(settings.data, split_seed=settings.split_seed)
+    pool = pools[settings.pool]
     if settings.entry is not None:
-        predict, process = _entry(settings, task, start)
+        process = _entry(settings, task, start)
         clean_up.add(process.close)
         process.start()
         process.fit()
+        worker = Worker(settings, task, pool, process.predict, process.ensure_ready)
     else:
-        predict = _method(settings, task, start, pools)
-    worker = Worker(settings, task, pools[settings.pool], predict)
+        method = load_model(Path(start["model"]), task, pools)
+        worker = Worker(settings, task, pool, method.predict)
     write_frame(writing, {"kind": "ready"})
     while (frame := read_frame(reading)) is not None:
         job, _ = frame
