@@ -7,25 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from tests.score.made_toys import MU, made_toys
 
 from sigma68.errors import DataError
 from sigma68.score.estimates import score_estimates, score_strangeness, score_toys
 from sigma68.score.intervals import score_intervals
 from sigma68.types import Parameter
-
-OMEGA = Parameter("omega", 0.0, 10.0)
-S8 = Parameter("s8", 0.0, 1.0)
-
-
-def two_parameters(n: int = 400, scale: float = 1.0) -> pd.DataFrame:
-    rng = np.random.default_rng(5)
-    table = pd.DataFrame({"set": np.repeat([0, 1], n // 2), "toy": np.tile(np.arange(n // 2), 2)})
-    for p, sigma in ((OMEGA, 0.5), (S8, 0.02)):
-        table[p.name] = rng.uniform(p.low, p.high, n)
-        table[f"{p.name}_hat"] = table[p.name] + sigma * rng.standard_normal(n)
-        table[f"delta_{p.name}_hat"] = scale * sigma
-    return table.assign(status="ok", seconds=0.1)
+from tests.score.made_toys import MU, made_toys
+from tests.score.runs import OMEGA, S8, two_parameters
 
 
 def test_estimates_are_intervals_of_one_error_in_units_of_the_range() -> None:

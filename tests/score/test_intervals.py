@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.score.made_toys import MU, made_toys
 
 from sigma68.errors import DataError, SettingsError
 from sigma68.score.intervals import (
@@ -17,6 +16,7 @@ from sigma68.score.intervals import (
     score_intervals,
     sigma_of_coverage,
 )
+from tests.score.made_toys import MU, made_toys
 
 
 def by_hand(rows: list[tuple[float, float, float, float, float]]) -> pd.DataFrame:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.score.made_toys import MU, made_toys
 
 from sigma68.score.intervals import penalty, score_intervals
+from tests.score.made_toys import MU, made_toys
 
 
 @pytest.fixture(scope="module")
