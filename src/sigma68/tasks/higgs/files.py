@@ -21,10 +21,11 @@ from sigma68.seeds import stream
 from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.dataset import BATCH_ROWS, open_parquet
 from sigma68.tasks.higgs.nuisance import check_nuisances, process_scales
+from sigma68.tasks.higgs.schema import FEATURES, IS_SIGNAL, PROCESSES
 from sigma68.tasks.higgs.writer import EventWriter
-from sigma68.types import Truth
+from sigma68.types import Labelled, Truth
 
-__all__ = ["TRUTH_FILE", "bias_file", "write_toys"]
+__all__ = ["TRUTH_FILE", "bias_file", "labelled_chunks", "write_toys"]
 
 TRUTH_FILE = "truth.json"
 """What the toys of a folder were made with; apart from them, since they hold features only."""
@@ -174,3 +175,43 @@ def _toys(
         # Not the stream of a run's toys: who has these files knows nothing of those.
         toy = task.pseudo_experiment(pool, truth, stream(task.name, "toys", seed, 0, n))
         yield toy.values.astype(np.float32, copy=False)
+
+
+def labelled_chunks(
+    source: str | Path,
+    shifts: Mapping[str, Mapping[str, float]],
+    *,
+    seed: int = 0,
+    batch_rows: int = BATCH_ROWS,
+) -> Iterator[dict[str, Labelled]]:
+    """Stream the events of `source` under several shifts at once, high thresholds applied.
+
+    `shifts` names the nuisance parameters of each; every item has the same events (those that
+    pass) under each name. Weights are those of the file.
+
+    Raises
+    ------
+    NuisanceError
+        If a nuisance parameter is unknown or out of its range.
+    DataError
+        If `source` is not a file of events.
+    """
+    checked = {name: check_nuisances(values) for name, values in shifts.items()}
+    events = open_parquet(source)
+    key = stream("higgs", "bias", seed).key32
+    for batch in events.iter_batches(batch_rows=batch_rows):
+        chunk = {}
+        for name, values in checked.items():
+            features, rows = bias_columns(
+                batch.values,
+                values["tes"],
+                values["jes"],
+                values["soft_met"],
+                key,
+                first_event=batch.first_row,
+            )
+            process = batch.process[rows]
+            weights = batch.weights[rows] * process_scales(1.0, values)[process]
+            labels = np.array(IS_SIGNAL, np.int8)[process]
+            chunk[name] = Labelled(FEATURES, features, weights, labels, process, PROCESSES)
+        yield chunk

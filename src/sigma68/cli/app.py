@@ -1,0 +1,104 @@
+"""The verbs put together, and what becomes of an error: one sentence and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sigma68 import __version__
+from sigma68.cli import bias, compare, data, entry, methods, run, score, tasks, toys
+from sigma68.errors import Sigma68Error
+
+__all__ = ["app", "main"]
+
+
+class _Group(TyperGroup):
+    """Turns whatever ends a command into one sentence and an exit code.
+
+    2: the user's input, a missing package or the disk; 130: stopped by Ctrl-C; 0: the reader of
+    a pipe went away.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sentence, code = "stopped; run the same command again to go on", 130
+        except BrokenPipeError:
+            # Python flushes stdout once more on its way out; give it somewhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except Sigma68Error as error:
+            sentence, code = str(error), 2
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK:
+                raise
+            where = f" {error.filename}" if error.filename else ""
+            sentence, code = f"cannot write{where}: {_OF_THE_DISK[error.errno]}", 2
+        if ctx.params.get("debug"):
+            traceback.print_exc()
+        print(f"sigma68: {sentence}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(code)
+
+
+_OF_THE_DISK = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
+    errno.EACCES: "permission denied; choose a folder you may write to",
+    errno.EROFS: "the file system is read-only; choose another folder",
+}
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sigma68 {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def sigma68(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the full traceback of an error.")
+    ] = False,
+) -> None:
+    """Measure with imperfect simulators, and say honestly how well you know the answer.
+
+    A first run, and what it found:
+
+        sigma68 run exact --sets 10 --toys 100 --out first-run
+
+        sigma68 compare first-run another-run
+    """
+
+
+app.command("run")(run.run)
+app.command("score")(score.score)
+app.command("compare")(compare.compare)
+app.command("methods")(methods.methods)
+app.command("tasks")(tasks.tasks)
+app.command("bias")(bias.bias)
+app.command("toys")(toys.toys)
+app.add_typer(data.app, name="data")
+app.add_typer(entry.app, name="entry")
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="sigma68")

@@ -1,0 +1,73 @@
+"""`sigma68 compare`: who is better, and who cannot be told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sigma68.score.ranking import RankedEntry, Ranking
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished runs.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for ranking.json and the figure (PDF and SVG).")
+    ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="The score's epsilon; the first run's if left out."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    sets_drawn: Annotated[
+        int | None, typer.Option(min=1, help="Sets in a resample; as many as were run if left out.")
+    ] = None,
+) -> None:
+    """Rank runs on the same toys, with groups of those that cannot be told apart.
+
+    Two runs are tied if the central 95% of the difference of their bootstrapped scores contains
+    0. For example:
+
+        sigma68 compare counting-run bdt-run entry-run --out ranking
+    """
+    from sigma68.cli.console import print_table, say, warn
+    from sigma68.score.files import rank_folders
+
+    ranking = rank_folders(folders, epsilon=epsilon, seed=seed, sets_drawn=sets_drawn)
+    print_table(_COLUMNS, [_cells(entry) for entry in ranking.entries])
+    tied = [" = ".join(group) for group in ranking.groups if len(group) > 1]
+    if tied:
+        say(f"cannot be told apart: {'; '.join(tied)}")
+    for note in ranking.notes:
+        warn(note)
+    if out is not None:
+        _write(ranking, out)
+        say(f"ranking: {out / 'ranking.json'}")
+
+
+_COLUMNS = ("rank", "run", "score", "68% of resamples", "width", "at 68.27%", "coverage", "failed")
+
+
+def _cells(entry: RankedEntry) -> tuple[str, ...]:
+    rescaled = "-"
+    if entry.rescaled_width is not None:
+        rescaled = f"{entry.rescaled_width:.4f} ± {entry.rescaled_width_error or 0.0:.4f}"
+    return (
+        "-" if entry.rank is None else str(entry.rank),
+        entry.name,
+        f"{entry.score:.3f}",
+        f"{entry.score_low:.3f} to {entry.score_high:.3f}",
+        f"{entry.interval:.4f}",
+        rescaled,
+        f"{entry.coverage:.2%}",
+        f"{entry.n_failed} of {entry.n_toys}",
+    )
+
+
+def _write(ranking: Ranking, out: Path) -> None:
+    from sigma68.run.writing import make_folder, write_json
+
+    make_folder(out)
+    write_json(out / "ranking.json", ranking.to_json())

@@ -1,0 +1,109 @@
+"""`sigma68 run`: a method or an entry, on many pseudo-experiments, with a verdict."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sigma68.errors import SettingsError
+
+
+def run(
+    method: Annotated[
+        str | None, typer.Argument(help="A method's name (see: sigma68 methods).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    entry: Annotated[
+        Path | None, typer.Option(help="A challenge entry, folder or zip, instead of METHOD.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="The task; higgs if --data is given, else gaussian.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Events: a Parquet file or its folder.")] = None,
+    sets: Annotated[int, typer.Option(help="Sets: values of mu.")] = 10,
+    toys: Annotated[int, typer.Option(help="Pseudo-experiments per set.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed; another seed, other toys.")] = 1,
+    nuisances: Annotated[
+        str, typer.Option(help="Nuisance parameters that vary: all, none, or names: tes,jes.")
+    ] = "all",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; one per core if left out.", show_default=False)
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a trained model to use instead of training.")
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train again though a trained model is there.")
+    ] = False,
+    epsilon: Annotated[
+        float | None, typer.Option(help="The score's epsilon; the task's own if left out.")
+    ] = None,
+    split_seed: Annotated[int, typer.Option(help="Seed of the split into pools.")] = 0,
+    predict_seconds: Annotated[
+        float, typer.Option(help="Time limit of one prediction, in seconds.")
+    ] = 20.0,
+) -> None:
+    """Run a method, or somebody's entry, over sets of pseudo-experiments.
+
+    Writes toys.parquet, score.json and report.html to the folder --out. Stopped at any moment
+    and started again with the same command, it goes on where it was. For example:
+
+        sigma68 run exact --sets 10 --toys 100 --out first-run
+
+        sigma68 run bdt --data events.parquet --nuisances tes,jes --workers 2 --out bdt-run
+
+        sigma68 run --entry my-entry.zip --data events.parquet --out entry-run
+    """
+    if out is None:
+        raise SettingsError("say where the results go: --out FOLDER")
+    if (method is None) == (entry is None):
+        raise SettingsError("give either a METHOD (see: sigma68 methods) or --entry, and not both")
+
+    from sigma68.cli.console import run_bar, say
+    from sigma68.cli.verdict import print_verdict
+    from sigma68.discover import load_task
+    from sigma68.report.run import write_report
+    from sigma68.run.evaluate import evaluate
+    from sigma68.run.settings import RunSettings
+    from sigma68.run.truth import active_nuisances
+    from sigma68.score.files import score_folder
+
+    chosen = load_task(task or default_task(data))
+    settings = RunSettings(
+        task=chosen.name,
+        method=method,
+        entry=None if entry is None else str(entry.resolve()),
+        data=None if data is None else _absolute(data),
+        sets=sets,
+        toys=toys,
+        seed=seed,
+        nuisances=active_nuisances(chosen, nuisances),
+        split_seed=split_seed,
+        model=None if model is None else str(model.resolve()),
+        predict_seconds=predict_seconds,
+        epsilon=epsilon,
+    )
+    with run_bar(f"{settings.subject} on {chosen.name}") as progress:
+        evaluate(settings, out, workers=workers or _cores(), progress=progress, retrain=retrain)
+    score = score_folder(out)
+    report = write_report(out)
+    print_verdict(out, score)
+    say(f"report: {report}")
+
+
+def default_task(data: str | None) -> str:
+    """The task of a run that names none: events are those of higgs; without, the toy task."""
+    return "gaussian" if data is None else "higgs"
+
+
+def _absolute(data: str) -> str:
+    """A path made independent of the working folder; a name that a task knows is left alone."""
+    path = Path(data)
+    return str(path.resolve()) if path.exists() else data
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

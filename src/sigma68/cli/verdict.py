@@ -1,0 +1,73 @@
+"""The verdict on a run, as a terminal shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from sigma68.cli.console import print_table, say, warn
+from sigma68.types import Score
+
+__all__ = ["print_verdict"]
+
+_WORDS = {
+    "quantiles_score": "quantiles score",
+    "interval": "mean width of the interval",
+    "coverage": "coverage",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "bias": "bias",
+    "pull_mean": "mean of the pulls",
+    "pull_width": "width of the pulls",
+}
+
+
+def print_verdict(out: Path, score: Score) -> None:
+    """Print the score of the run in `out`, and what its pools cannot support."""
+    values = score.values
+    names = [score.headline, *(name for name in _WORDS if name != score.headline)]
+    rows = [
+        (_WORDS.get(name, name), _number(value))
+        for name in names
+        if (value := values.get(name)) is not None
+    ]
+    print_table(("", str(out)), rows)
+    say(_verdict(values))
+    warning = pool_warning(out, int(values.get("n_toys") or 0))
+    if warning:
+        warn(warning)
+
+
+def pool_warning(out: Path, n_toys: int) -> str | None:
+    """What the finite pools of the run in `out` cost, if it is more than the toys' own error."""
+    path = out / "pool.json"
+    if not path.is_file():
+        return None
+    from sigma68.score.pool_error import PoolError
+
+    return PoolError.from_json(json.loads(path.read_text(encoding="utf-8"))).warning(n_toys)
+
+
+def _verdict(values: Mapping[str, float | int | None]) -> str:
+    n_toys, n_failed = int(values.get("n_toys") or 0), int(values.get("n_failed") or 0)
+    toys = f"{n_toys:,} toys, {n_failed:,} without a valid answer"
+    coverage, epsilon = values.get("coverage"), values.get("epsilon")
+    if coverage is None or not n_toys:
+        return toys
+    from sigma68.score.intervals import sigma_of_coverage
+    from sigma68.types import LEVEL
+
+    s68 = float(sigma_of_coverage(n_toys))
+    off = coverage - LEVEL
+    if abs(off) <= 2 * s68:
+        word = f"agrees with {LEVEL:.2%}"
+    else:
+        word = f"{'over' if off > 0 else 'under'}covers: {abs(off) / s68:.1f} sigma off {LEVEL:.2%}"
+    return f"{toys}; coverage {coverage:.2%} ± {s68:.2%} {word}" + (
+        "" if epsilon is None else f"; epsilon {epsilon:g}"
+    )
+
+
+def _number(value: float | int) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
