@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -294,7 +295,46 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
         EventWriter(tmp_path / "nowhere" / "toy.parquet")
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(
+def test_a_disk_that_fills_while_writing_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    noise = np.random.default_rng(0).random((28, 20_000), np.float32)
+    target = tmp_path / "toy.parquet"
+
+    def fill() -> None:
+        with EventWriter(target, origin=False) as writer:
+            for _ in range(5):
+                writer.write(noise)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"toy.parquet cannot be written .File too large."):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_values_beyond_float32_are_infinite(made: pd.DataFrame, tmp_path: Path) -> None:
+    huge = made.astype(dict.fromkeys(FEATURES, np.float64))
+    huge.loc[3, "PRI_met"] = 1e300
+    with pytest.raises(DataError, match="PRI_met is inf in row 3"):
+        read(open_parquet(write(huge, tmp_path)))
+
+
+def test_an_unreadable_file_is_said(
+    made: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(made, tmp_path)
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(DataError, match=r"permission denied.: make it readable"):
+        open_parquet(path)
+
+
+def test_a_full_disk_at_the_end_is_said_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:

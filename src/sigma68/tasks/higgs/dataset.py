@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ class EventFile:
                 if record.num_rows:
                     yield self._checked(record, names, row)
                 row += record.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             _damaged(self.path, error)
         if row != self.n_rows:
             raise DataError(
@@ -100,7 +101,8 @@ class EventFile:
         where = _Where(self.path, row)
         values = np.empty((len(names), record.num_rows), np.float32)
         for target, name in zip(values, names, strict=True):
-            target[:] = record.column(name).to_numpy(zero_copy_only=False)
+            with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite, and found
+                target[:] = record.column(name).to_numpy(zero_copy_only=False)
             if not np.isfinite(target).all():
                 bad = int(np.flatnonzero(~np.isfinite(target))[0])
                 where.fail(bad, f"{name} is {target[bad]:g}", "remove or repair the event")
@@ -174,6 +176,10 @@ def _parquet_file(path: Path) -> pq.ParquetFile:
 
 
 def _damaged(path: Path, error: Exception) -> NoReturn:
+    if isinstance(error, PermissionError):
+        raise DataError(
+            f"{path} cannot be opened (permission denied): make it readable for this user"
+        ) from error
     reason = str(error).split("\n", 1)[0].rstrip(".")
     raise DataError(
         f"{path} cannot be read as Parquet ({reason}): it is truncated or damaged, get it again"
@@ -182,10 +188,7 @@ def _damaged(path: Path, error: Exception) -> NoReturn:
 
 def _locate(source: Path) -> Path:
     if source.is_dir():
-        try:
-            found = sorted(source.glob("*.parquet"))
-        except OSError as error:
-            raise DataError(f"the folder {source} cannot be read ({error.strerror})") from error
+        found = sorted(source.glob("*.parquet"))
         if len(found) != 1:
             names = ", ".join(path.name for path in found[:3]) + (", ..." if len(found) > 3 else "")
             held = f"several Parquet files ({names})" if found else "no Parquet file"
@@ -194,7 +197,7 @@ def _locate(source: Path) -> Path:
                 "or the path of the file"
             )
         return found[0]
-    if not source.exists():
+    if not os.path.lexists(source):
         raise DataError(f"{source} does not exist: give a Parquet file of events or its folder")
     return source
 
