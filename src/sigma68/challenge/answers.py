@@ -13,7 +13,7 @@ from typing import Any
 from sigma68.challenge.failures import EntryInvalid
 from sigma68.types import Interval
 
-__all__ = ["KEYS", "describe", "to_interval"]
+__all__ = ["KEYS", "describe", "plain_number", "to_interval"]
 
 KEYS = ("mu_hat", "delta_mu_hat", "p16", "p84")
 _DECIDING = ("p16", "p84")
@@ -55,9 +55,7 @@ def to_interval(described: Mapping[str, Any]) -> Interval:
         raise EntryInvalid(_printable(problems[""]))
     values: dict[str, float] = {}
     for key in KEYS:
-        value = numbers.get(key)
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        values[key] = float(value) if good and value is not None else math.nan
+        values[key] = plain_number(numbers.get(key))
         if key in _DECIDING and not math.isfinite(values[key]):
             what = problems.get(key) or f"is {values[key]}"
             raise EntryInvalid(f"{key} {_printable(what)}: predict must return finite p16 and p84")
@@ -66,6 +64,16 @@ def to_interval(described: Mapping[str, Any]) -> Interval:
             f"the interval is reversed: p16 = {values['p16']:g} lies above p84 = {values['p84']:g}"
         )
     return Interval(values["mu_hat"], values["delta_mu_hat"], values["p16"], values["p84"])
+
+
+def plain_number(value: Any) -> float:
+    """A number that came as JSON; NaN for whatever else came."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 def _number(value: Any) -> float | None:
@@ -86,13 +94,14 @@ def _number(value: Any) -> float | None:
 def _kind(value: Any) -> str:
     if value is None:
         return "None"
-    kind = type(value).__name__
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and len(shape):
-        return f"{kind} of shape {shape}"
     if isinstance(value, str):
         return f"the string {value[:40]!r}"
-    return f"of the type {kind}"
+    kind = type(value).__name__
+    article = "an" if kind[:1].lower() in "aeiou" else "a"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and len(shape):
+        return f"{article} {kind} of shape {shape}"
+    return f"{article} {kind}"
 
 
 def _printable(words: Any, longest: int = 300) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,11 @@ def check_entry(
             return findings
         for level, what, words in _look_at_files(entry):
             note(level, what, words)
-        pools = task.open(data)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            pools = task.open(data)
+        for warning in caught:
+            note("warning", "data", str(warning.message))
         with EntryProcess(
             entry, task, pools.train, predict_seconds=predict_seconds, fit_seconds=fit_seconds
         ) as process:
@@ -104,12 +109,14 @@ def _look_at_files(entry: Entry) -> Iterator[_Words]:
 
 
 def _run(process: EntryProcess, task: Task, pools: Pools, toys: int, seed: int) -> Iterator[_Words]:
+    step = "loading"
     try:
         process.start()
-        yield "ok", "loading", f"Model was constructed in {process.seconds:.2f} s"
+        yield "ok", step, f"Model was constructed in {process.seconds:.2f} s"
+        step = "fit"
         process.fit()
     except EntryError as error:
-        yield "error", "loading" if "loading" in str(error) else "fit", str(error)
+        yield "error", step, str(error)
         return
     limit = process.fit_seconds
     slow = process.seconds > 0.5 * limit

@@ -151,7 +151,7 @@ def main() -> None:
             stream.flush()
         write_frame(writing, reply)
         del frame, body
-    os._exit(0)
+    _end()
 
 
 def _arguments(cls: type, get_train_set: Any, systematics: Any) -> dict[str, Any]:
@@ -231,9 +231,14 @@ def _die_with_parent(reading: int) -> None:
     poll = select.poll()
     poll.register(reading, 0)  # POLLHUP is always reported, data is not
     poll.poll()
+    _end()
+
+
+def _end() -> None:
+    """End this process and whatever it has started."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(1)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import sigma68
-from sigma68.challenge.answers import to_interval
+from sigma68.challenge.answers import plain_number, to_interval
 from sigma68.challenge.failures import EntryCrashed, EntryFailed, EntryTimeout, EntryToyError
 from sigma68.challenge.opening import Entry
 from sigma68.challenge.train_set import compat_module, export_train
@@ -243,8 +243,7 @@ class EntryProcess:
         if reply.get("n") != self._asked or not isinstance(reply.get("ok"), bool):
             self._stop()
             raise EntryCrashed(f"{step}: it answered out of step")
-        taken = reply.get("seconds")
-        self.seconds = float(taken) if isinstance(taken, int | float) else float("nan")
+        self.seconds = plain_number(reply.get("seconds"))
         self.traceback = str(reply.get("traceback", ""))
         return reply
 

@@ -34,7 +34,7 @@ class Model:
             events = self.systematics(events)  # at nominal: applies the selection
         known = ("weights", "labels", "detailed_labels")
         self.features = [name for name in events.columns if name not in known]
-        x = events[self.features].to_numpy(np.float64)
+        x = events[self.features].to_numpy(np.float32)
         weights = events["weights"].to_numpy(np.float64)
         is_signal = events["labels"].to_numpy() == 1
         half = np.random.default_rng(0).random(len(events)) < 0.5
@@ -52,7 +52,7 @@ class Model:
 
         `test_set["data"]` is a DataFrame of the features, `test_set["weights"]` are ones.
         """
-        x = test_set["data"][self.features].to_numpy(np.float64)
+        x = test_set["data"][self.features].to_numpy(np.float32)
         n = float(test_set["weights"][x @ self.direction > self.cut].sum())
         mu_hat = (n - self.background) / self.signal
         delta_mu_hat = max(n, 1.0) ** 0.5 / self.signal
@@ -71,7 +71,7 @@ def fisher(x: Any, weights: Any, is_signal: Any) -> Any:
     spread = np.atleast_2d(np.cov(x[~is_signal].T, aweights=weights[~is_signal]))
     # A little on the diagonal, for features that are constant or repeat each other.
     ridge = 1e-3 * np.diag(np.diag(spread)) + 1e-9 * np.eye(x.shape[1])
-    return np.linalg.solve(spread + ridge, mean_s - mean_b)
+    return np.linalg.solve(spread + ridge, mean_s - mean_b).astype(np.float32)
 
 
 def best_cut(score: Any, weights: Any, is_signal: Any) -> float:
