@@ -54,6 +54,18 @@ def test_batches_hold_the_file_in_order(made: pd.DataFrame, tmp_path: Path) -> N
     assert list(np.array(PROCESSES)[process]) == list(made["detailed_labels"])
 
 
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    events = made_events(200_000, seed=1)
+    peaks = []
+    for n in (40_000, 200_000):
+        path = write(events.iloc[:n], tmp_path, f"{n}.parquet", rows=20_000)
+        before = pa.total_allocated_bytes()
+        batches = open_parquet(path).iter_batches(batch_rows=10_000)
+        peaks.append(max(pa.total_allocated_bytes() - before for _ in batches))
+    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < 200_000 * 16 * 4 / 2  # half of the primaries alone
+
+
 def test_other_types_of_the_same_values_are_read_alike(made: pd.DataFrame, tmp_path: Path) -> None:
     plain = read(open_parquet(write(made, tmp_path)))
     other = made.astype(dict.fromkeys(FEATURES, np.float64))
