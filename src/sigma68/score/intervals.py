@@ -90,9 +90,10 @@ def score_intervals(
     `pull_width`, `n_toys`, `n_failed`. RMSE, MAE, bias and pulls leave failed toys out and are
     None where no toy is left. `rmse_peer` and `mae_peer` are the challenge code's variants:
     means over toys of sqrt(d^2 + (d^2 - delta^2)^2) and |d| + ||d| - delta|, averaged over the
-    sets. `ranked` is False with more than 1% failures. Errors (`..._error`) are bootstrap
-    errors over sets for score and width (over toys where one set was run) and the usual
-    standard errors for bias and pulls. An `epsilon` of None is the default one.
+    sets. `ranked` is False with more than 1% failures. Errors (`..._error`) of bias and
+    pulls are standard errors; those of the overall score and width are bootstrap errors over
+    sets (over toys where one set was run), that of a set's width is its standard error. An
+    `epsilon` of None is the default one.
 
     Raises
     ------
@@ -151,6 +152,7 @@ def _summary(table: IntervalToys, epsilon: float, level: float) -> dict[str, Any
     return {
         "quantiles_score": float(quantiles_score(width, coverage, n, epsilon=epsilon, level=level)),
         "interval": width,
+        "interval_error": _standard_error(table.width),
         "coverage": coverage,
         "coverage_low": float(low),
         "coverage_high": float(high),
