@@ -6,7 +6,8 @@ import errno
 import os
 import sys
 import traceback
-from typing import Annotated, Any
+import warnings
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -56,10 +57,12 @@ _OF_THE_DISK = {
 
 app = typer.Typer(
     cls=_Group,
+    # Plain help: the framed one costs 100 ms of imports.
+    rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 
@@ -80,11 +83,9 @@ def sigma68(
 ) -> None:
     """Measure with imperfect simulators, and say honestly how well you know the answer.
 
-    A first run, and what it found:
+    A first run, on the task whose answer is known exactly:
 
         sigma68 run exact --sets 10 --toys 100 --out first-run
-
-        sigma68 compare first-run another-run
     """
 
 
@@ -101,4 +102,17 @@ app.add_typer(entry.app, name="entry")
 
 def main() -> None:
     """The console script."""
+    warnings.showwarning = _show_warning
     app(prog_name="sigma68")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning in one line, without the line of code that gave it."""
+    print(f"warning: {message}", file=file or sys.stderr)

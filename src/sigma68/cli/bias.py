@@ -41,7 +41,7 @@ def bias(
     Writes the 28 biased features, weights, labels and detailed_labels of every event that passes
     the high thresholds. The file is streamed: memory does not grow with it. For example:
 
-        sigma68 bias in.parquet out.parquet --tes 1.02 --jes 0.99 --soft-met 1.5 --seed 7
+        sigma68 bias in.parquet out.parquet --tes 1.02 --soft-met 1.5 --seed 7
     """
     from sigma68.cli.console import say, steps
     from sigma68.tasks.higgs.dataset import open_parquet

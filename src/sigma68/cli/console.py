@@ -32,7 +32,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
         table.add_column(Text(column), justify="right" if numeric else "left")
@@ -40,7 +40,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         table.add_row(*(Text(cell) for cell in row))
     if not console.is_terminal:
         # A file or a pipe has no width: lines must not be broken to fit one.
+        console = Console(highlight=False, width=10_000)
         console.width = max(80, console.measure(table).maximum)
+    if title:
+        say(title)
     console.print(table)
 
 

@@ -12,7 +12,11 @@ from sigma68.errors import SettingsError
 if TYPE_CHECKING:
     from sigma68.report.data import DataSource, ScoredEvents
 
-app = typer.Typer(no_args_is_help=True, help="Look at a file of events: numbers and figures.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at a file of events: numbers and figures.",
+)
 
 Source = Annotated[Path, typer.Argument(metavar="PATH", help="Parquet file, or its folder.")]
 

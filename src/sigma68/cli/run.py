@@ -13,7 +13,8 @@ from sigma68.errors import SettingsError
 
 def run(
     method: Annotated[
-        str | None, typer.Argument(help="A method's name (see: sigma68 methods).")
+        str | None,
+        typer.Argument(metavar="[METHOD]", help="A method's name (see: sigma68 methods)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     entry: Annotated[
@@ -53,9 +54,9 @@ def run(
 
         sigma68 run exact --sets 10 --toys 100 --out first-run
 
-        sigma68 run bdt --data events.parquet --nuisances tes,jes --workers 2 --out bdt-run
+        sigma68 run bdt --data events.parquet --nuisances tes,jes --out bdt-run
 
-        sigma68 run --entry my-entry.zip --data events.parquet --out entry-run
+        sigma68 run --entry entry.zip --data events.parquet --out entry-run
     """
     if out is None:
         raise SettingsError("say where the results go: --out FOLDER")

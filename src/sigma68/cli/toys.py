@@ -41,7 +41,7 @@ def toys(
     Each becomes toy_<n>.parquet with the 28 features only; the truth of all goes to truth.json.
     For example:
 
-        sigma68 toys --data events.parquet --mu 1.3 --tes 1.01 --count 5 --seed 1 --out toys
+        sigma68 toys --data events.parquet --mu 1.3 --tes 1.01 --out toys
     """
     from sigma68.cli.console import say, steps
     from sigma68.discover import load_task

@@ -6,7 +6,7 @@ import html
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from sigma68.report.data_summary import (
     Yields,
     choose_axes,
 )
+from sigma68.report.style import render
 from sigma68.types import Feature, Labelled
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ __all__ = ["DataSource", "DataSummary", "ScoredEvents", "summarise", "write_data
 
 NOMINAL = "nominal"
 _SAMPLE_ROWS = 200_000
+_ENDINGS: tuple[Literal["pdf", "svg"], ...] = ("pdf", "svg")
 
 Chunks = Callable[[Mapping[str, Mapping[str, float]]], Iterator[Mapping[str, Labelled]]]
 
@@ -221,11 +223,9 @@ def _figures(
 
 
 def _save(figure: Figure, folder: Path, name: str) -> None:
-    for ending in ("pdf", "svg"):
-        temporary = folder / f".{name}.partial.{ending}"
-        # Without a date the same data gives the same bytes.
-        key = "CreationDate" if ending == "pdf" else "Date"
-        figure.savefig(temporary, metadata={key: None})
+    for ending in _ENDINGS:
+        temporary = folder / f".{name}.{ending}.partial"
+        temporary.write_bytes(render(figure, ending))
         temporary.replace(folder / f"{name}.{ending}")
 
 

@@ -6,14 +6,23 @@ written, and no global state is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sigma68.report.data_summary import Correlations, FeatureHistogram, Yields
+from sigma68.report.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_figure,
+    styled,
+)
 from sigma68.types import Feature
 
 if TYPE_CHECKING:
@@ -29,34 +38,11 @@ __all__ = [
     "yields_figure",
 ]
 
-# Okabe and Ito's colours, told apart by colour-blind readers; black is for the nominal.
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+_COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 _LINES = ("-", "--", "-.", ":")
 _LOG_RANGE = 200.0
 
 Floats = npt.NDArray[np.float64]
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    import matplotlib.style
-    import mplhep
-
-    small: dict[str, Any] = {
-        "figure.figsize": (6.4, 4.8),
-        "font.size": 13,
-        "axes.labelsize": 14,
-        "xtick.labelsize": 12,
-        "ytick.labelsize": 12,
-        "legend.fontsize": 11,
-        "axes.unicode_minus": True,
-        "axes.formatter.use_mathtext": True,
-        "figure.autolayout": False,
-        "savefig.bbox": None,
-        "svg.fonttype": "path",
-    }
-    with matplotlib.style.context([mplhep.style.ATLAS, small]):
-        yield
 
 
 def _axis_label(feature: Feature) -> str:
@@ -70,13 +56,11 @@ def feature_figure(
 
     Events in which the feature is undefined are counted in a bin of their own on the left.
     """
-    from matplotlib.figure import Figure
-
     axis = histogram.axis
     total = histogram.sumw.sum(axis=1) + histogram.undefined
     absent = histogram.undefined.sum() > 0
-    with _style():
-        figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    with styled():
+        figure = new_figure(5.6, 4.2)
         if absent:
             left, ax = figure.subplots(1, 2, sharey=True, width_ratios=(1, 9))
             _undefined_bins(left, histogram.undefined / np.maximum(total, 1e-300), colours)
@@ -141,15 +125,17 @@ def _whole_numbers() -> Any:
     return MaxNLocator(integer=True)
 
 
-def _room_for_legend(ax: Axes, lowest: float, highest: float, log_y: bool) -> None:
+def _room_for_legend(
+    ax: Axes, lowest: float, highest: float, log_y: bool, room: float = 0.35
+) -> None:
     if not highest > 0:
         highest = 1.0
     if log_y:
         low = max(lowest, highest * 1e-6) / 2
         ax.set_yscale("log")
-        ax.set_ylim(low, low * (highest / low) ** 1.35)
+        ax.set_ylim(low, low * (highest / low) ** (1 + room))
     else:
-        ax.set_ylim(0, highest * 1.35)
+        ax.set_ylim(0, highest * (1 + room))
 
 
 def shift_figure(
@@ -163,7 +149,6 @@ def shift_figure(
     The `processes` are added up. The band is the error of the simulation; the shifts
     are made of the same events, so that their own scatter is much smaller.
     """
-    from matplotlib.figure import Figure
 
     def pick(values: Floats) -> Floats:
         chosen: Floats = values[list(processes)].sum(axis=0)
@@ -172,8 +157,8 @@ def shift_figure(
     edges = nominal.axis.edges
     y, error = pick(nominal.sumw), np.sqrt(pick(nominal.sumw2))
     filled = y > 0
-    with _style():
-        figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    with styled():
+        figure = new_figure(5.6, 5.0)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.3))
         top.stairs(y, edges, color="black", lw=1.8, label="Nominal")
         _band(top, edges, y, error, "black")
@@ -196,13 +181,14 @@ def shift_figure(
         )
         lowest = float(y[filled].min()) if filled.any() else 1.0
         log_y = highest / max(lowest, 1e-300) > _LOG_RANGE
-        _room_for_legend(top, lowest, highest, log_y)
+        _room_for_legend(top, lowest, highest, log_y, 0.55)
         _frame(bottom, nominal)
         top.set_ylabel("Expected events" + ("" if nominal.axis.discrete else " per bin"))
         bottom.set_ylabel("Ratio")
         half = min(max(1.4 * spread, 0.01), 1.0)
         bottom.set_ylim(1 - half, 1 + half)
-        top.legend(loc="upper right", ncols=2, frameon=False, title=label, alignment="left")
+        top.text(0.03, 0.96, label, transform=top.transAxes, va="top", weight="bold")
+        top.legend(loc="upper right", ncols=2, frameon=False, fontsize=10)
         figure.align_ylabels()
     return figure
 
@@ -218,13 +204,13 @@ def _weighted_quantile(values: Floats, weights: Floats, level: float) -> float:
 def correlation_figure(correlations: Correlations, process: int, label: str) -> Figure:
     """The linear correlations of all features in one process; grey where they are not defined."""
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     matrix = correlations.matrix(process)
     names = [feature.label or feature.name for feature in correlations.features]
-    with _style():
+    with styled():
         size = max(4.5, 0.32 * len(names) + 2.2)
-        figure = Figure(figsize=(size, size * 0.9), layout="constrained")
+        figure = new_figure(size, size * 0.9)
+        figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
         ax = figure.subplots()
         colours = colormaps["RdBu_r"].with_extremes(bad="0.85")
         image = ax.imshow(np.ma.masked_invalid(matrix), cmap=colours, vmin=-1, vmax=1)
@@ -244,13 +230,11 @@ def yields_figure(
     yields: Yields, labels: Sequence[str], colours: Sequence[str] = _COLOURS
 ) -> Figure:
     """Expected events per region and process, with the error of the simulation."""
-    from matplotlib.figure import Figure
-
     n_regions, n_processes = yields.sumw.shape
     width = 0.8 / n_processes
     errors = np.sqrt(yields.sumw2)
-    with _style():
-        figure = Figure(figsize=(8.0, 4.8), layout="constrained")
+    with styled():
+        figure = new_figure(7.2, 4.4)
         ax = figure.subplots()
         for p, label in enumerate(labels):
             x = np.arange(n_regions) + (p - (n_processes - 1) / 2) * width
@@ -275,10 +259,7 @@ def yields_figure(
 
 
 def _two_lines(name: str) -> str:
-    parts = name.split(", ")
-    if len(parts) == 1:
-        return name
-    return ",\n".join(parts)
+    return name.replace(">=", "\N{GREATER-THAN OR EQUAL TO}").replace(", ", ",\n")
 
 
 def score_figure(
@@ -290,12 +271,10 @@ def score_figure(
     colours: Sequence[str] = _COLOURS,
 ) -> Figure:
     """A method's score by process, normalised to 1; `scores`, `weights`, `process` are (n,)."""
-    from matplotlib.figure import Figure
-
     low, high = float(scores.min()), float(scores.max())
     edges = np.linspace(low, high if high > low else low + 1, 31)
-    with _style():
-        figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    with styled():
+        figure = new_figure(5.6, 4.2)
         ax = figure.subplots()
         lowest, highest = np.inf, 0.0
         for p, label in enumerate(labels):
@@ -323,12 +302,10 @@ def roc_figure(
     scores: Floats, weights: Floats, labels: npt.NDArray[np.int8], method: str
 ) -> Figure:
     """Background rejected against signal kept, for every cut on the score, weighted."""
-    from matplotlib.figure import Figure
-
     signal, background = roc(scores, weights, labels)
     area = float(np.trapezoid(signal, background))
-    with _style():
-        figure = Figure(figsize=(5.4, 5.0), layout="constrained")
+    with styled():
+        figure = new_figure(4.8, 4.5)
         ax = figure.subplots()
         ax.plot(signal, 1 - background, color=_COLOURS[1], lw=2, label=f"{method}, area {area:.3f}")
         ax.plot([0, 1], [1, 0], color="0.6", ls=":", label="No discrimination, area 0.5")
