@@ -1,0 +1,131 @@
+"""Entries of the challenge as they were written: old imports, files beside model.py, Higgs events."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+from benchmarks.events import made_events
+
+from sigma68.challenge.entries import EntryProcess, export_train, open_entry
+from sigma68.challenge.entry_child import CompatFinder
+from sigma68.protocols import Pools
+from sigma68.seeds import stream
+from sigma68.tasks.higgs.schema import FEATURES
+from sigma68.tasks.higgs.task import Higgs
+from sigma68.types import Interval, Truth
+
+COMPAT = "sigma68.tasks.higgs.compat"
+
+OLD = """
+import os
+import numpy as np
+from systematics import systematics
+from derived_quantities import DER_data
+from HiggsML.systematics import systematics as packaged
+import HiggsML.derived_quantities
+assert packaged is systematics and HiggsML.derived_quantities.DER_data is DER_data
+
+class Model:
+    def __init__(self, get_train_set=None, systematics=None):
+        self.train = get_train_set(train_size=0.8)
+        self.systematics = systematics
+        here = os.path.dirname(os.path.abspath(__file__))
+        self.cut = float(open(os.path.join(here, "cut.txt")).read())
+
+    def fit(self):
+        t = self.train
+        events = {
+            "data": t.drop(columns=["weights", "labels", "detailed_labels"]),
+            "weights": t["weights"], "labels": t["labels"], "detailed_labels": t["detailed_labels"],
+        }
+        nominal = self.systematics(events)
+        self.expected = self.count(nominal)
+        up = systematics(events, tes=1.02, jes=0.99, soft_met=1.0, ttbar_scale=1.1, seed=3)
+        self.shift = abs(self.count(up) / self.expected - 1)
+
+    def count(self, events):
+        return float(events["weights"][events["data"]["DER_mass_vis"] > self.cut].sum())
+
+    def predict(self, test_set):
+        frame = test_set["data"]
+        assert list(frame.columns) == FEATURES and str(frame.dtypes.iloc[0]) == "float32"
+        before = frame["DER_pt_h"].copy()
+        assert np.allclose(DER_data(frame)["DER_pt_h"], before, atol=1e-3)
+        ratio = self.count(test_set) / self.expected
+        return {"mu_hat": ratio, "delta_mu_hat": self.shift, "p16": ratio - 0.1, "p84": ratio + 0.1}
+""".replace("FEATURES", repr(list(FEATURES)))
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Pools:
+    path = tmp_path_factory.mktemp("data") / "events.parquet"
+    made_events(20_000, seed=5).to_parquet(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Higgs().open(str(path))
+
+
+def test_an_old_entry_works_unchanged_on_higgs_events(pools: Pools, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        archive.writestr("submission/model.py", OLD)
+        archive.writestr("submission/cut.txt", "50.0")
+    task = Higgs()
+    entry = open_entry(tmp_path / "old.zip", tmp_path / "work")
+    train = export_train(pools.train, tmp_path / "train.arrow")
+    truth = Truth({"mu": 1.0}, {n.name: n.off for n in task.nuisances})
+    toy = task.pseudo_experiment(pools.scoring, truth, stream("higgs", "test", 1))
+    with EntryProcess(entry, task, train) as process:
+        process.start()
+        process.fit()
+        answer = process.predict(toy)["mu"]
+    assert isinstance(answer, Interval)
+    # Its templates describe the toys: the same selection, the same expected events.
+    assert answer.mu_hat == pytest.approx(1.0, abs=0.05)
+    assert 1e-4 < answer.delta_mu_hat < 0.2
+
+
+@pytest.mark.parametrize("name", ["systematics", "derived_quantities"])
+def test_the_old_modules_are_there_without_the_peer(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compat = importlib.import_module(COMPAT)
+    for known in [n for n in sys.modules if n.partition(".")[0] in ("HiggsML", name)]:
+        monkeypatch.delitem(sys.modules, known)
+    finders = [CompatFinder(COMPAT, packaged=True), CompatFinder(COMPAT, packaged=False)]
+    monkeypatch.setattr(sys, "meta_path", finders)
+    function = {"systematics": "systematics", "derived_quantities": "DER_data"}[name]
+    packaged = f"HiggsML.{name}"
+    for module in (name, packaged):
+        assert getattr(importlib.import_module(module), function) is getattr(compat, function)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("HiggsML.datasets")
+    for module in ("HiggsML", name, packaged):
+        monkeypatch.delitem(sys.modules, module)
+
+
+def test_a_module_of_the_entry_itself_comes_first(pools: Pools, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "systematics.py").write_text("MINE = 1.5")
+    (folder / "model.py").write_text(
+        "from systematics import MINE\n"
+        "class Model:\n"
+        "    def __init__(self, systematics): pass\n"
+        "    def fit(self): pass\n"
+        "    def predict(self, test_set): return {'p16': MINE, 'p84': 2.0}\n"
+    )
+    task = Higgs()
+    train = export_train(pools.train, tmp_path / "train.arrow")
+    truth = Truth({"mu": 1.0}, {n.name: n.off for n in task.nuisances})
+    toy = task.pseudo_experiment(pools.scoring, truth, stream("higgs", "test", 1))
+    with EntryProcess(open_entry(folder, tmp_path / "work"), task, train) as process:
+        process.start()
+        process.fit()
+        answer = process.predict(toy)["mu"]
+    assert isinstance(answer, Interval)
+    assert answer.lower == 1.5
