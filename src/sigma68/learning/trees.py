@@ -32,9 +32,9 @@ class TreeSettings:
     improved for `patience` trees. `threads` is the number of threads, 0 for all cores.
     """
 
-    n_trees: int = 200
+    n_trees: int = 150
     max_depth: int = 6
-    learning_rate: float = 0.1
+    learning_rate: float = 0.15
     min_child_weight: float = 10.0
     subsample: float = 1.0
     validation_share: float = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sigma68.errors import DataError, FitError
 from sigma68.inference.poisson import fit_mu
@@ -25,6 +25,16 @@ __all__ = ["Bdt"]
 
 _FILE = "bdt.json"
 _TREES = "trees.ubj"
+_OF_TREES = (
+    "n_trees",
+    "max_depth",
+    "learning_rate",
+    "min_child_weight",
+    "patience",
+    "seed",
+    "threads",
+)
+_OF_BINS = ("max_bins", "min_background", "min_signal")
 
 
 class Bdt:
@@ -148,25 +158,26 @@ class Bdt:
         if self.trees is None or self.templates is None:
             raise FitError("bdt is not trained yet: there is nothing to save")
         write_bytes(folder / _TREES, self.trees.to_bytes())
-        settings = asdict(self.tree_settings)
-        del settings["validation_share"], settings["subsample"]
-        bins = asdict(self.bin_choice)
-        del bins["start_bins"], bins["loss"]
         write_document(
             folder / _FILE,
             {
                 "method": self.name,
                 "task": self.task.name,
                 "features": list(self.trees.names),
-                "settings": {
-                    "nuisances": self.nuisances,
-                    "max_train_rows": self.max_train_rows,
-                    **settings,
-                    **bins,
-                },
+                "settings": self._settings(),
                 "templates": self.templates.to_json(),
             },
         )
+
+    def _settings(self) -> dict[str, Any]:
+        """The keyword arguments that this method was made with."""
+        trees, bins = asdict(self.tree_settings), asdict(self.bin_choice)
+        return {
+            "nuisances": self.nuisances,
+            "max_train_rows": self.max_train_rows,
+            **{name: trees[name] for name in _OF_TREES},
+            **{name: bins[name] for name in _OF_BINS},
+        }
 
     @classmethod
     def load(cls, folder: Path, task: Task) -> Bdt:

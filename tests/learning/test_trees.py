@@ -1,0 +1,121 @@
+"""Trees: they learn, the same on any number of threads, and refuse what is not a number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sigma68.errors import DataError, FitError
+from sigma68.learning.trees import (
+    Trees,
+    TreeSettings,
+    balanced_weights,
+    held_out,
+    train_trees,
+)
+from tests.learning.events import overlapping
+
+QUICK = TreeSettings(n_trees=40, threads=1)
+
+
+@pytest.fixture(scope="module")
+def trees() -> Trees:
+    return train_trees(overlapping(20_000, seed=1), QUICK)
+
+
+def test_scores_are_the_log_odds_of_signal(trees: Trees) -> None:
+    """N(1.5, 1) against N(0, 1) at equal amounts: log odds 1.5 x - 1.125."""
+    x = np.linspace(-0.5, 2, 50)  # where both classes have many events
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(200, 50)).ravel()
+    scores = trees.score(np.stack([np.tile(x, 200), noise]).astype(np.float32))
+    errors = scores.reshape(200, 50).mean(axis=0) - (1.5 * x - 1.125)
+    assert abs(errors.mean()) < 0.1
+    assert errors.std() < 0.2
+
+
+def test_early_stopping_keeps_the_best_trees(trees: Trees) -> None:
+    assert 5 < trees.n_trees < 40
+    longer = train_trees(overlapping(20_000, seed=1), replace(QUICK, n_trees=80))
+    assert longer.n_trees == trees.n_trees
+
+
+def test_the_number_of_threads_changes_nothing(trees: Trees) -> None:
+    events = overlapping(20_000, seed=1)
+    for threads in (2, 3):
+        other = train_trees(events, replace(QUICK, threads=threads))
+        np.testing.assert_array_equal(other.score(events.values), trees.score(events.values))
+
+
+def test_bytes_give_the_same_scores_back(trees: Trees) -> None:
+    values = overlapping(5_000, seed=2).values
+    back = Trees.from_bytes(trees.to_bytes(), trees.names, threads=1)
+    np.testing.assert_array_equal(back.score(values), trees.score(values))
+    assert back.to_bytes() == trees.to_bytes()
+
+
+def test_damaged_trees_are_noticed(trees: Trees) -> None:
+    with pytest.raises(DataError, match="damaged"):
+        Trees.from_bytes(trees.to_bytes()[:1000], trees.names)
+    with pytest.raises(DataError, match="damaged"):
+        Trees.from_bytes(bytearray(b"no trees at all"), trees.names)
+    with pytest.raises(DataError, match="take 2 features, not 3"):
+        Trees.from_bytes(trees.to_bytes(), ("x", "noise", "z"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_no_numbers_are_named(trees: Trees, value: float) -> None:
+    events = overlapping(100, seed=3)
+    events.values[1, 7] = value
+    with pytest.raises(FitError, match=f"noise is {value} in event 7"):
+        trees.score(events.values)
+    with pytest.raises(FitError, match="noise is"):
+        train_trees(events, QUICK)
+
+
+def test_large_numbers_are_numbers(trees: Trees) -> None:
+    assert np.isfinite(trees.score(np.full((2, 3), 3e38, np.float32))).all()
+
+
+def test_no_events_give_no_scores(trees: Trees) -> None:
+    assert trees.score(np.empty((2, 0), np.float32)).shape == (0,)
+
+
+def test_balanced_weights_weigh_both_classes_the_same() -> None:
+    events = overlapping(1_000, seed=4)
+    weights = balanced_weights(events.weights, events.labels)
+    assert weights.mean() == pytest.approx(1, rel=1e-5)
+    assert weights[events.labels == 1].sum() == pytest.approx(500, rel=1e-5)
+    ratio = weights[events.labels == 0] / events.weights[events.labels == 0]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+
+
+def test_a_hard_event_is_never_on_both_sides() -> None:
+    hard = np.random.default_rng(5).integers(0, 10**12, 20_000)
+    pairs = np.concatenate([hard, hard])
+    outside = held_out(pairs.size, pairs, 0.2)
+    np.testing.assert_array_equal(outside[:20_000], outside[20_000:])
+    for share in (held_out(20_000, None, 0.2).mean(), outside.mean()):
+        assert share == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_missing_class_is_named(label: int) -> None:
+    events = overlapping(100, seed=6)
+    with pytest.raises(DataError, match="no background" if label else "no signal"):
+        train_trees(replace(events, labels=np.full(100, label, np.int8)), QUICK)
+
+
+def test_a_few_events_are_enough_to_train() -> None:
+    events = overlapping(40, seed=7)
+    assert train_trees(events, QUICK).n_trees >= 1
+
+
+def test_progress_ends_at_one() -> None:
+    seen: list[float] = []
+    train_trees(overlapping(1_000, seed=8), QUICK, lambda what, fraction: seen.append(fraction))
+    assert seen == sorted(seen)
+    assert len(seen) > 2
+    assert seen[-1] == 1.0
