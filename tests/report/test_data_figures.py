@@ -164,8 +164,9 @@ def test_the_report_is_complete_and_repeats_itself(tmp_path: Path) -> None:
     for name in names:
         assert f"figures/{name}.svg" in page
         assert (tmp_path / f"a/figures/{name}.pdf").read_bytes()[:5] == b"%PDF-"
-    again = render(feature_figure(summary.nominal[0], ("Signal", "Background")), "svg")
-    assert (tmp_path / "a/figures/feature_pt.svg").read_bytes() == again
+    again = feature_figure(summary.nominal[0], ("Signal", "Background"))
+    assert (tmp_path / "a/figures/feature_pt.pdf").read_bytes() == render(again, "pdf")
+    assert (tmp_path / "a/figures/feature_pt.svg").read_bytes() == render(again, "svg")
 
 
 def test_the_ratio_of_a_shift_stands_on_the_nominal() -> None:
