@@ -184,3 +184,27 @@ def test_no_answer_is_made_up() -> None:
         method.predict(Observation(("x",), observation.values[:1]))
     with pytest.raises(ModelMismatchError, match="has not been fitted"):
         Exact(TASK).predict(observation)
+
+
+class Stubborn(Plain):
+    """A likelihood whose derivatives are of no use: Newton fails, MINUIT does not."""
+
+    def derivatives(
+        self,
+        observation: Observation,
+        parameters: Mapping[str, float],
+        nuisances: Mapping[str, float],
+    ) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        n = len(parameters) + len(nuisances)
+        return 0.0, np.ones(n), np.full((n, n), math.nan)
+
+
+def test_minuit_takes_over_where_newton_fails() -> None:
+    stubborn = Stubborn()
+    assert isinstance(stubborn, SmoothLikelihood)
+    method = Exact(TASK)
+    method.fit(stubborn, stubborn)  # type: ignore[arg-type]
+    _, observation = toy(6, 0)
+    slow, fast = interval(method, observation), interval(fitted(), observation)
+    assert slow.lower == pytest.approx(fast.lower, abs=1e-4)
+    assert slow.upper == pytest.approx(fast.upper, abs=1e-4)

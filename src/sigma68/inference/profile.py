@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 Function = Callable[[FloatArray], float]
 Derivatives = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]
 
-_DISTANCE = 1e-9
+_DISTANCE = 1e-12
 """Estimated distance to the minimum, in -2 ln L, at which a minimisation has converged."""
 _MAX_STEPS = 60
 

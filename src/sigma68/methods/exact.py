@@ -27,7 +27,22 @@ class Exact:
     Every nuisance named in `profiled` (default: all the task has) is fitted with its
     constraint; the others stand at their "off". A method is not told which nuisances a run
     switched on: with `profiled` left alone, a run with some of them off has intervals that are
-    too wide for it, and overcovers.
+    wider than it needs, and overcovers (on the gaussian task with none on, 73.8% of 10,000
+    toys instead of 68.3%). Switch off with `profiled=()` what the run switches off.
+
+    Parameters
+    ----------
+    task
+        A task that asks for one interval and states its likelihood (`likelihood()`).
+    profiled
+        Names of the nuisances to fit; None for all.
+    level
+        Confidence level of the intervals.
+
+    Raises
+    ------
+    SettingsError
+        If `profiled` names a nuisance that the task does not have.
     """
 
     name: ClassVar[str] = "exact"
@@ -51,6 +66,7 @@ class Exact:
 
     @classmethod
     def skip(cls, task: Task) -> str | None:
+        """Why this method cannot do this task; None if it can."""
         if task.answer != "interval" or len(task.parameters) != 1:
             return "answers with one interval on one parameter"
         if not isinstance(task, ClosedForm):
