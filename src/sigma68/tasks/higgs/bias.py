@@ -77,18 +77,35 @@ JET_THRESHOLD_GEV = 26.0
 """A listed jet that is not harder is removed from its event."""
 
 _UNIT = 1.0 / 4294967296.0
+_LOG_2, _LOG_1_5 = math.log(2.0), math.log(1.5)
+_MANTISSA = np.int64((1 << 52) - 1)
+_ONE = np.int64(1023 << 52)
 
 
 @njit(cache=True, error_model="numpy")
 def soft_met_noise(w, words, events, n, soft_met, key0, key1):  # type: ignore[no-untyped-def]
     """Normal noise of width `soft_met` for both MET components (Box-Muller), by event number."""
     philox_block(words, events, n, SOFT_MET, key0, key1)
+    bits = w.view(np.int64)
+    at = NOISE_X * BLOCK
     for e in range(n):
-        w[NOISE_X * BLOCK + e] = math.log((np.float64(words[e]) + 1.0) * _UNIT)
+        w[at + e] = np.float64(words[e] + np.uint64(1))
+    # Logarithm of (word + 1) / 2^32: the exponent from the bits, the mantissa m from [1, 2) by
+    # log m = 2 artanh((m - 1) / (m + 1)), about 1.5.
     for e in range(n):
-        radius = soft_met * math.sqrt(-2.0 * w[NOISE_X * BLOCK + e])
+        exponent = (bits[at + e] >> 52) - 1023
+        w[NOISE_Y * BLOCK + e] = np.float64(exponent)
+        bits[at + e] = (bits[at + e] & _MANTISSA) | _ONE
+    for e in range(n):
+        t = (w[at + e] - 1.5) / (w[at + e] + 1.5)
+        z = t * t
+        series = 1.0 / 13.0 + z * (1.0 / 15.0 + z * (1.0 / 17.0))
+        series = 1.0 / 7.0 + z * (1.0 / 9.0 + z * (1.0 / 11.0 + z * series))
+        series = 1.0 + z * (1.0 / 3.0 + z * (1.0 / 5.0 + z * series))
+        log = (w[NOISE_Y * BLOCK + e] - 32.0) * _LOG_2 + _LOG_1_5 + 2.0 * t * series
+        radius = soft_met * math.sqrt(max(-2.0 * log, 0.0))
         s, c = sin_cos(2.0 * math.pi * _UNIT * np.float64(words[BLOCK + e]))
-        w[NOISE_X * BLOCK + e] = radius * c
+        w[at + e] = radius * c
         w[NOISE_Y * BLOCK + e] = radius * s
 
 
@@ -240,9 +257,7 @@ def _passing(values, tes, thresholds, rows):  # type: ignore[no-untyped-def]
         at = chunk * CHUNK
         for row in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n)):
             rows[at] = row
-            at += np.int64(
-                (not thresholds) | passes(values[LEP_PT, row], values[HAD_PT, row], tes)
-            )
+            at += np.int64((not thresholds) | passes(values[LEP_PT, row], values[HAD_PT, row], tes))
         counts[chunk] = at - chunk * CHUNK
     return counts
 

@@ -118,9 +118,7 @@ def _tau_lepton_met(w, n):  # type: ignore[no-untyped-def]
         sm = w[SIN_MET * BLOCK + e]
         w[MASS_TRANSVERSE * BLOCK + e] = _mass(lep, met, 0.0, 1.0 - (cl * cm + sl * sm))
         d_eta = w[LEP_ETA * BLOCK + e] - w[HAD_ETA * BLOCK + e]
-        w[MASS_VIS * BLOCK + e] = _mass(
-            lep, had, cosh_minus_one(d_eta), 1.0 - (cl * ch + sl * sh)
-        )
+        w[MASS_VIS * BLOCK + e] = _mass(lep, had, cosh_minus_one(d_eta), 1.0 - (cl * ch + sl * sh))
         d_phi = abs(w[LEP_PHI * BLOCK + e] - w[HAD_PHI * BLOCK + e])
         d_phi = 2.0 * math.pi - d_phi if d_phi > math.pi else d_phi
         w[DELTAR_HAD_LEP * BLOCK + e] = math.sqrt(d_eta * d_eta + d_phi * d_phi)
@@ -183,9 +181,7 @@ def _centralities(w, n):  # type: ignore[no-untyped-def]
         safe = norm if norm > 0.0 else 1.0
         value = (a + b) / safe
         value = -value if side < 0.0 else value
-        w[MET_PHI_CENTRALITY * BLOCK + e] = (
-            value if (norm > 0.0) & (side != 0.0) else UNDEFINED
-        )
+        w[MET_PHI_CENTRALITY * BLOCK + e] = value if (norm > 0.0) & (side != 0.0) else UNDEFINED
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
