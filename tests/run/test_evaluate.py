@@ -139,7 +139,7 @@ def test_changed_data_is_refused(run: Run, models: Path) -> None:
     folder = run(sets=1)
     path = folder / "provenance.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data_fingerprint": "another"}))
-    with pytest.raises(SettingsError, match="the data behind it was another"):
+    with pytest.raises(SettingsError, match="made from other data"):
         evaluate(settings_of(), folder, models=models)
 
 

@@ -77,6 +77,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     header=st.dictionaries(st.text(), json_values, max_size=5),
     body=st.lists(st.binary(max_size=300), max_size=5),
@@ -106,6 +107,7 @@ def test_numbers_that_are_none_pass(pipe: Pipe) -> None:
     assert (frame[0]["p84"], frame[0]["mu_hat"]) == (math.inf, -math.inf)
 
 
+@settings(deadline=None)
 @given(raw=st.binary(min_size=1, max_size=400))
 def test_garbage_is_refused(raw: bytes) -> None:
     pipe = Pipe()
@@ -117,8 +119,9 @@ def test_garbage_is_refused(raw: bytes) -> None:
         pipe.close()
 
 
+@settings(deadline=None)
 @given(data=st.data())
-def test_a_changed_byte_or_a_cut_never_passes_as_another_header(data: st.DataObject) -> None:
+def test_a_frame_that_is_cut_off_is_refused(data: st.DataObject) -> None:
     good = framed(b'{"kind":"result"}', b"12345678")
     cut = data.draw(st.integers(1, len(good) - 1))
     pipe = Pipe()

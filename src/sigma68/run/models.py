@@ -109,10 +109,10 @@ def load_model(folder: Path, task: Task, pools: Pools) -> Method:
     cls = method_class(about["method"])
     try:
         return cls.load(folder, task)
-    except (MissingExtraError, ModelMismatchError):
+    except MissingExtraError:
         raise
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__).removesuffix(": train again")
         raise ModelMismatchError(
             f"the trained model in {folder} is damaged ({reason}): train it again with --retrain"
         ) from error

@@ -19,9 +19,9 @@ FILE_NAME = "provenance.json"
 _ALWAYS = ("numpy", "numba")
 _IF_USED = ("scipy", "iminuit", "xgboost", "torch")
 _MUST_MATCH = {
-    "data_fingerprint": "the data behind it",
-    "model_key": "the trained model",
-    "entry_fingerprint": "the entry's files",
+    "data_fingerprint": "other data",
+    "model_key": "another trained model",
+    "entry_fingerprint": "another version of the entry",
 }
 
 
@@ -75,7 +75,6 @@ def check_provenance(old: Mapping[str, Any], new: Mapping[str, Any], folder: Pat
     for name, words in _MUST_MATCH.items():
         if old.get(name) != new.get(name):
             raise SettingsError(
-                f"{folder} holds a run for which {words} was another ({name} "
-                f"{old.get(name)!r}, now {new.get(name)!r}): bring it back, or give another "
-                "output folder"
+                f"{folder} holds a run made from {words} ({name} {old.get(name)!r}, now "
+                f"{new.get(name)!r}): bring that back, or give another output folder"
             )

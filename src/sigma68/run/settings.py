@@ -17,6 +17,7 @@ __all__ = ["FILE_NAME", "RunSettings", "check_same", "read_settings"]
 FILE_NAME = "settings.json"
 _MAY_GROW = ("sets", "toys")
 _OF_THE_SCORE = ("epsilon",)
+_PATHS = ("data", "entry", "model")
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ def check_same(old: RunSettings, new: RunSettings, folder: Path) -> None:
     for name in before:
         if before[name] == now[name] or name in _OF_THE_SCORE:
             continue
+        if name in _PATHS and _same_path(before[name], now[name]):
+            continue
         if name in _MAY_GROW:
             if now[name] > before[name]:
                 continue
@@ -169,3 +172,7 @@ def check_same(old: RunSettings, new: RunSettings, folder: Path) -> None:
             f"{folder} holds a run with {name}={before[name]!r}, not {now[name]!r}: continue it "
             "with the settings it was begun with, or give another output folder"
         )
+
+
+def _same_path(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and Path(one).resolve() == Path(other).resolve()
