@@ -6,6 +6,7 @@ import importlib
 import sys
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,23 +90,32 @@ def test_an_old_entry_works_unchanged_on_higgs_events(pools: Pools, tmp_path: Pa
     assert 1e-4 < answer.delta_mu_hat < 0.2
 
 
-@pytest.mark.parametrize("name", ["systematics", "derived_quantities"])
-def test_the_old_modules_are_there_without_the_peer(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compat = importlib.import_module(COMPAT)
-    for known in [n for n in sys.modules if n.partition(".")[0] in ("HiggsML", name)]:
-        monkeypatch.delitem(sys.modules, known)
+@pytest.fixture
+def no_peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The world as an entry's process sees it where HiggsML is not installed."""
+
+    def named(module: str) -> bool:
+        return module.partition(".")[0] in ("HiggsML", "systematics", "derived_quantities")
+
+    importlib.import_module(COMPAT)
+    known = {name: sys.modules.pop(name) for name in list(sys.modules) if named(name)}
     finders = [CompatFinder(COMPAT, packaged=True), CompatFinder(COMPAT, packaged=False)]
     monkeypatch.setattr(sys, "meta_path", finders)
-    function = {"systematics": "systematics", "derived_quantities": "DER_data"}[name]
-    packaged = f"HiggsML.{name}"
-    for module in (name, packaged):
-        assert getattr(importlib.import_module(module), function) is getattr(compat, function)
+    yield
+    for name in [name for name in sys.modules if named(name)]:
+        del sys.modules[name]
+    sys.modules.update(known)
+
+
+@pytest.mark.usefixtures("no_peer")
+def test_the_old_modules_are_there_without_the_peer() -> None:
+    compat = importlib.import_module(COMPAT)
+    wanted = {"systematics": compat.systematics, "derived_quantities": compat.DER_data}
+    for name, function in wanted.items():
+        for module in (name, f"HiggsML.{name}"):
+            assert getattr(importlib.import_module(module), function.__name__) is function
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("HiggsML.datasets")
-    for module in ("HiggsML", name, packaged):
-        monkeypatch.delitem(sys.modules, module)
 
 
 def test_a_module_of_the_entry_itself_comes_first(pools: Pools, tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ class EntryProcess:
         self._compat = compat_module(task)
         self._prefix = tuple(command_prefix)
         self._threads = threads
-        self._private = Path(tempfile.mkdtemp(prefix="sigma68-entry-"))
+        # Below the caller's folder, which goes even if this process is killed.
+        self._private = Path(tempfile.mkdtemp(prefix="process-", dir=entry.root.parent))
         self._train = (
             train.resolve()
             if isinstance(train, Path)
