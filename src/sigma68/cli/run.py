@@ -14,7 +14,7 @@ from sigma68.errors import SettingsError
 def run(
     method: Annotated[
         str | None,
-        typer.Argument(metavar="[METHOD]", help="A method's name (see: sigma68 methods)."),
+        typer.Argument(metavar="METHOD", help="A method's name (see: sigma68 methods)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     entry: Annotated[
