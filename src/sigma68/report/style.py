@@ -6,7 +6,6 @@ Nothing here touches matplotlib's global settings: whoever makes or saves a figu
 
 from __future__ import annotations
 
-import base64
 import io
 import warnings
 from collections.abc import Iterator
@@ -23,12 +22,12 @@ __all__ = [
     "BLUE",
     "GREEN",
     "GREY",
+    "HEAVY",
     "ORANGE",
     "PURPLE",
     "SKY",
     "VERMILION",
     "count_axis",
-    "data_uri",
     "legend_above",
     "new_figure",
     "render",
@@ -103,14 +102,6 @@ def render(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
     return buffer.getvalue()
-
-
-def data_uri(figure: Figure) -> str:
-    """The figure as a data URI: SVG, or PNG where SVG would be heavy."""
-    svg = render(figure, "svg")
-    if len(svg) <= HEAVY:
-        return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-    return "data:image/png;base64," + base64.b64encode(render(figure, "png")).decode()
 
 
 def title_of(what: Parameter | Nuisance, prefix: str = "") -> str:

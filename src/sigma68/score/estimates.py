@@ -19,7 +19,7 @@ from sigma68.types import LEVEL, AnswerKind, Parameter, Score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["score_estimates", "score_strangeness", "score_toys"]
+__all__ = ["as_intervals", "score_estimates", "score_strangeness", "score_toys"]
 
 _PER_PARAMETER = (
     "quantiles_score",
@@ -79,7 +79,7 @@ def score_estimates(
     """
     if not parameters:
         raise DataError("there is no parameter to score: a task of estimates needs at least one")
-    tables = {p.name: _as_intervals(toys, p, parameters) for p in parameters}
+    tables = {p.name: as_intervals(toys, p, parameters) for p in parameters}
     values: dict[str, Any] = {}
     per_set: list[dict[str, Any]] = []
     for p in parameters:
@@ -174,10 +174,18 @@ def _strangeness(score: Any, strange: Any, valid: Any) -> dict[str, Any]:
     }
 
 
-def _as_intervals(
+def as_intervals(
     toys: pd.DataFrame, parameter: Parameter, parameters: Sequence[Parameter]
 ) -> pd.DataFrame:
-    """The table with p16 and p84 of one parameter, and toys failed that failed for any."""
+    """The table with value +- error of one parameter as p16 and p84.
+
+    A toy without a finite value and a positive error for every parameter becomes "invalid".
+
+    Raises
+    ------
+    DataError
+        If a column is missing.
+    """
     for p in parameters:
         for column in (p.name, f"{p.name}_hat", f"delta_{p.name}_hat", "status"):
             if column not in toys.columns:
