@@ -195,9 +195,9 @@ def arrow_to_observation(body: Buffer) -> Observation:
         with pa.ipc.open_stream(pa.py_buffer(view)) as reader:
             table = reader.read_all()
         table.validate()
+        names = tuple(table.column_names)  # decodes them: they may not be UTF-8
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ProtocolError(f"the body is not an Arrow stream: {error}") from error
-    names = tuple(table.column_names)
     types = set(table.schema.types)
     if not names or types not in ({pa.float32()}, {pa.float64()}):
         raise ProtocolError(
