@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sigma68.protocols import Task
     from sigma68.report.sections import ReportFigure
 
-__all__ = ["write_report"]
+__all__ = ["page_template", "write_report"]
 
 _MOST_FAILURES_LISTED = 20
 
@@ -64,7 +64,7 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
     ):
         shown = {k: getattr(figure, k) for k in ("title", "caption", "alt", "wide")}
         figures.append(shown | _drawn(figure, out / "figures"))
-    page = _template().render(
+    page = page_template("run.html").render(
         title=f"{settings.subject} on {task.name}",
         task=task,
         settings=settings,
@@ -102,7 +102,8 @@ def _drawn(figure: ReportFigure, folder: Path) -> dict[str, Any]:
     }
 
 
-def _template() -> Any:
+def page_template(name: str) -> Any:
+    """The page template of that name; whatever is filled in is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -112,7 +113,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("run.html")
+    return environment.get_template(name)
 
 
 def _score(document: Mapping[str, Any]) -> Score:

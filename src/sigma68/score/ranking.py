@@ -87,6 +87,14 @@ class Ranking:
         """Whether the entries were compared on different toys."""
         return not self.paired
 
+    def is_tied(self, first: str, second: str) -> bool:
+        """Whether the central 95% of the two entries' score difference contains 0.
+
+        With a single set nothing is resampled, and any two entries are tied.
+        """
+        found = self.differences.get((first, second)) or self.differences[second, first]
+        return _contains_zero(found, self.n_sets)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object with everything the ranking says."""
         document = asdict(self)
@@ -141,10 +149,7 @@ def rank(
     }
     order = sorted(found.values(), key=lambda e: (_fails_too_often(e), -e.score, e.name))
     differences = _differences(order, resampled)
-    ties = {
-        pair: n_sets == 1 or (low <= 1e-12 and high >= -1e-12)
-        for pair, (low, high) in differences.items()
-    }
+    ties = {pair: _contains_zero(ends, n_sets) for pair, ends in differences.items()}
     groups = group_by_ties([e.name for e in order if not _fails_too_often(e)], ties)
     place = {name: i + 1 for i, group in enumerate(groups) for name in group}
     ranked = [_with_rank(e, place.get(e.name)) for e in order]
@@ -270,6 +275,11 @@ def _why_unpaired(entries: Mapping[str, pd.DataFrame], parameter: Parameter) -> 
                 "resamples are not the same; run both with the same seed, sets, toys and nuisances"
             ]
     return []
+
+
+def _contains_zero(ends: tuple[float, float], n_sets: int) -> bool:
+    # Equal entries may differ by rounding.
+    return n_sets == 1 or (ends[0] <= 1e-12 and ends[1] >= -1e-12)
 
 
 def _few_sets(n_sets: int) -> list[str]:

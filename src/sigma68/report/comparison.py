@@ -1,0 +1,244 @@
+"""The page that compares entries: scores with tie groups, coverage, and widths at equal coverage."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sigma68.report.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_figure,
+    render,
+    styled,
+    title_of,
+)
+from sigma68.report.words import number, percent, with_error
+from sigma68.score.intervals import sigma_of_coverage
+from sigma68.score.ranking import RankedEntry, Ranking
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["coverage_and_width", "scores_with_ties", "write_comparison"]
+
+_GROUP_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
+_MARKERS = ("o", "s", "^", "D", "v")
+
+
+def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None = None) -> Path:
+    """Write `out`/comparison.html, comparison.json and `out`/figures/; returns the page's path.
+
+    `organisers` is the ranking of the same entries by the organisers' resampling of fewer sets
+    (`sets_drawn=100`), to be stated beside it.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written.
+    """
+    from sigma68.report.run import page_template
+    from sigma68.run.writing import make_folder, replacing, write_json
+
+    make_folder(out / "figures")
+    shown = []
+    for name, title, caption, alt, figure in (
+        (
+            "scores",
+            "Scores",
+            f"Bars are the central 68.27% of {ranking.n_resamples:,} resamples of "
+            f"{ranking.sets_drawn:,} sets. Entries of one colour and marker are one tie group.",
+            "; ".join(f"{e.name}: {number(e.score)}" for e in ranking.entries),
+            scores_with_ties(ranking),
+        ),
+        (
+            "coverage_and_width",
+            "Coverage, and width at equal coverage",
+            "Left, the coverage as it is, with the window free of penalty. Right, the mean width "
+            f"as it is (open) and after rescaling to {percent(ranking.level, 2)} coverage (full).",
+            "; ".join(f"{e.name}: coverage {percent(e.coverage)}" for e in ranking.entries),
+            coverage_and_width(ranking),
+        ),
+    ):
+        svg = render(figure, "svg")
+        for kind, content in (("svg", svg), ("pdf", render(figure, "pdf"))):
+            with replacing(out / "figures" / f"{name}.{kind}", sync=False) as part:
+                part.write_bytes(content)
+        src = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+        pixels = round(96 * float(figure.get_figwidth()))
+        shown.append({"title": title, "caption": caption, "alt": alt, "src": src, "pixels": pixels})
+    page = page_template("comparison.html").render(
+        ranking=ranking,
+        verdict=_in_words(ranking),
+        variant=None if organisers is None else _groups_in_words(organisers),
+        rows=[_row(e, ranking) for e in ranking.entries],
+        differences=_difference_rows(ranking),
+        figures=shown,
+    )
+    document = ranking.to_json()
+    if organisers is not None:
+        document["organisers"] = organisers.to_json()
+    write_json(out / "comparison.json", document)
+    with replacing(out / "comparison.html") as part:
+        part.write_text(page, encoding="utf-8")
+    return out / "comparison.html"
+
+
+def scores_with_ties(ranking: Ranking) -> Figure:
+    """The score of every entry with its bootstrap error, tie groups by colour and marker."""
+    entries = ranking.entries
+    with styled():
+        figure = new_figure(7.2, 1.3 + 0.42 * len(entries))
+        axes = figure.subplots()
+        for row, entry in enumerate(entries):
+            color, marker = _look(entry)
+            errors = [[entry.score - min(entry.score_low, entry.score)],
+                      [max(entry.score_high, entry.score) - entry.score]]  # fmt: skip
+            axes.errorbar(entry.score, row, xerr=errors, fmt=marker, color=color, ms=6, capsize=3)
+        for rank, first, last in _runs(entries):
+            place = f"rank {rank}" if rank is not None else "not ranked"
+            axes.axhspan(first - 0.42, last + 0.42, color=GREY, alpha=0.09, lw=0)
+            axes.text(
+                1.02, (first + last) / 2, place, transform=axes.get_yaxis_transform(), va="center"
+            )
+        _names(axes, entries)
+        axes.set_xlabel("Quantiles score (larger is better)")
+        if ranking.is_indicative:
+            axes.set_title("indicative: not on common toys", loc="left")
+    return figure
+
+
+def coverage_and_width(ranking: Ranking) -> Figure:
+    """Coverage with binomial errors; mean width before and after rescaling to equal coverage."""
+    entries = ranking.entries
+    with styled():
+        figure = new_figure(9.2, 1.5 + 0.42 * len(entries))
+        left, right = figure.subplots(1, 2, sharey=True)
+        n = max(e.n_toys for e in entries)
+        sigma = float(sigma_of_coverage(n, ranking.level))
+        left.axvspan(
+            ranking.level - 2 * sigma, ranking.level + 2 * sigma, color=SKY, alpha=0.3, lw=0
+        )
+        left.axvline(ranking.level, color=GREY, lw=1, ls="--")
+        for row, entry in enumerate(entries):
+            color, marker = _look(entry)
+            errors = [[entry.coverage - entry.coverage_low], [entry.coverage_high - entry.coverage]]
+            left.errorbar(entry.coverage, row, xerr=errors, fmt=marker, color=color, ms=6)
+            right.plot(entry.interval, row, marker, mec=color, mfc="none", ms=6)
+            if entry.rescaled_width is not None:
+                right.errorbar(
+                    entry.rescaled_width,
+                    row,
+                    xerr=entry.rescaled_width_error or 0.0,
+                    fmt=marker,
+                    color=color,
+                    ms=6,
+                    capsize=3,
+                )
+        _names(left, entries)
+        left.set_xlabel("Coverage")
+        right.set_xlabel(f"Mean width of {title_of(ranking.parameter)}")
+        handles = _width_legend()
+        figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
+    return figure
+
+
+def _width_legend() -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    free = Patch(color=SKY, alpha=0.3, label="free window")
+    as_it_is = Line2D([], [], ls="none", marker="o", ms=6, mec="black", mfc="none")
+    rescaled = Line2D([], [], ls="none", marker="o", ms=6, mec="black", mfc="black")
+    as_it_is.set_label("width as it is")
+    rescaled.set_label("at equal coverage")
+    return [free, as_it_is, rescaled]
+
+
+def _look(entry: RankedEntry) -> tuple[str, str]:
+    if entry.rank is None:
+        return GREY, "x"
+    i = (entry.rank - 1) % len(_GROUP_COLORS)
+    return _GROUP_COLORS[i], _MARKERS[i]
+
+
+def _runs(entries: Sequence[RankedEntry]) -> list[tuple[int | None, int, int]]:
+    """Rank, first and last row of entries of one rank, which stand together."""
+    runs: list[tuple[int | None, int, int]] = []
+    for row, entry in enumerate(entries):
+        if runs and runs[-1][0] == entry.rank:
+            runs[-1] = (entry.rank, runs[-1][1], row)
+        else:
+            runs.append((entry.rank, row, row))
+    return runs
+
+
+def _names(axes: Axes, entries: Sequence[RankedEntry]) -> None:
+    # A name is somebody's: its dollars are no mathematics.
+    names = [_shortened(e.name).replace("$", r"\$") for e in entries]
+    axes.set_yticks(np.arange(len(entries)), names)
+    axes.set_ylim(len(entries) - 0.45, -0.55)
+    axes.tick_params(axis="y", which="both", length=0)
+
+
+def _shortened(name: str, most: int = 28) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _in_words(ranking: Ranking) -> str:
+    if not ranking.groups:
+        return "No entry can be ranked: each failed on more than 1% of its toys."
+    best = ranking.groups[0]
+    if len(ranking.entries) == 1:
+        return f"{best[0]} is alone: there is nothing to compare it with."
+    said = f"{best[0]} scores best"
+    if len(best) > 1:
+        said = (
+            f"{', '.join(best[:-1])} and {best[-1]} cannot be told apart and share the first rank"
+        )
+    return said + (", but this is indicative only." if ranking.is_indicative else ".")
+
+
+def _groups_in_words(ranking: Ranking) -> str:
+    groups = "; ".join(f"{i}. {' = '.join(group)}" for i, group in enumerate(ranking.groups, 1))
+    return (
+        f"Resampling {ranking.sets_drawn:,} of {ranking.n_sets:,} sets, as the challenge's "
+        f"organisers did, gives: {groups or 'no ranked entry'}."
+    )
+
+
+def _row(entry: RankedEntry, ranking: Ranking) -> dict[str, str]:
+    return {
+        "rank": "not ranked" if entry.rank is None else str(entry.rank),
+        "name": entry.name,
+        "score": number(entry.score),
+        "score_range": f"{number(entry.score_low)} to {number(entry.score_high)}",
+        "interval": number(entry.interval, 4),
+        "coverage": percent(entry.coverage, 2),
+        "coverage_range": f"{percent(entry.coverage_low, 2)} to {percent(entry.coverage_high, 2)}",
+        "rescaled": with_error(entry.rescaled_width, entry.rescaled_width_error),
+        "toys": number(entry.n_toys),
+        "failed": number(entry.n_failed),
+    }
+
+
+def _difference_rows(ranking: Ranking) -> list[dict[str, str]]:
+    return [
+        {
+            "pair": f"{first} − {second}",
+            "low": number(low),
+            "high": number(high),
+            "tied": "tied" if ranking.is_tied(first, second) else "differ",
+        }
+        for (first, second), (low, high) in ranking.differences.items()
+    ]
