@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,8 +96,13 @@ def test_killed_again_and_again(
     tmp_path: Path,
     models: Path,
     expected: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "run"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # read TMPDIR again
     chance = random.Random(68)
     for workers in (2, 1, 3):
         already = finished(out)
@@ -108,7 +114,9 @@ def test_killed_again_and_again(
         process.wait()
         assert not (out / "toys.parquet").exists()
         assert_gone(children)
+        assert len(list(scratch.iterdir())) == 1  # left behind, and removed by the next sitting
     evaluate(settings_of("sized", **SLOW), out, workers=2, models=models)
+    assert not list(scratch.iterdir())
     assert_frame_equal(table(out), table(expected), check_exact=True)
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -75,10 +78,10 @@ def evaluate(
         if _adopt(settings, out):
             return out
         clean_parts(out)
-        with tempfile.TemporaryDirectory(prefix="sigma68-") as scratch:
+        with _scratch(out) as scratch:
             run = _Run(settings, out, task, progress)
-            run.prepare(Path(scratch), models, retrain)
-            run.all_toys(Path(scratch), workers)
+            run.prepare(scratch, models, retrain)
+            run.all_toys(scratch, workers)
     return out
 
 
@@ -239,6 +242,25 @@ def _locked(out: Path) -> Iterator[None]:
                 f"{path} cannot be locked ({error.strerror}): give a folder on another file system"
             ) from error
         yield
+
+
+@contextlib.contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A temporary folder, away from `out` and the truths in it, where entries are unpacked.
+
+    What an earlier sitting of this run left there when it was killed is removed: the lock on
+    `out` is ours, so nobody uses it.
+    """
+    name = hashlib.blake2b(str(out.resolve()).encode(), digest_size=8).hexdigest()
+    prefix = f"sigma68-{name}-"
+    place = Path(tempfile.gettempdir())
+    with explained(place):
+        for left in place.glob(f"{prefix}*"):
+            if left.is_dir() and not left.is_symlink() and left.stat().st_uid == os.getuid():
+                shutil.rmtree(left)
+        scratch = tempfile.TemporaryDirectory(prefix=prefix)
+    with scratch as path:
+        yield Path(path)
 
 
 @contextlib.contextmanager
