@@ -28,24 +28,33 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            sentence, code = "stopped; run the same command again to go on", 130
+            result = super().invoke(ctx)
+            sys.stdout.flush()
         except BrokenPipeError:
             # Python flushes stdout once more on its way out; give it somewhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
-        except Sigma68Error as error:
-            sentence, code = str(error), 2
-        except OSError as error:
-            if error.errno not in _OF_THE_DISK:
+        except (KeyboardInterrupt, Sigma68Error, OSError) as error:
+            sentence = _sentence(error)
+            if sentence is None:
                 raise
-            where = f" {error.filename}" if error.filename else ""
-            sentence, code = f"cannot write{where}: {_OF_THE_DISK[error.errno]}", 2
-        if ctx.params.get("debug"):
-            traceback.print_exc()
-        print(f"sigma68: {sentence}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(code)
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            typer.echo(f"sigma68: {sentence}", err=True)
+            raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
+        return result
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What to tell the user; None for an error that is not theirs."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; run the same command again to go on"
+    if isinstance(error, OSError):
+        if error.errno not in _OF_THE_DISK:
+            return None
+        where = f" {error.filename}" if error.filename else ""
+        return f"cannot write{where}: {_OF_THE_DISK[error.errno]}"
+    return str(error)
 
 
 _OF_THE_DISK = {

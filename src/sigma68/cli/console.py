@@ -44,7 +44,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
         console.width = max(80, console.measure(table).maximum)
     if title:
         say(title)
-    console.print(table)
+    # Printed by Python, since rich ends the program where a reader of the pipe went away.
+    with console.capture() as text:
+        console.print(table)
+    say(text.get())
 
 
 @contextmanager
