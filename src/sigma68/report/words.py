@@ -64,8 +64,9 @@ def with_error(value: float | int | None, error: float | int | None) -> str:
     """Value +- error, rounded to two digits of the error."""
     if value is None or error is None or not math.isfinite(value) or not math.isfinite(error):
         return number(value)
-    digits = 1 - math.floor(math.log10(abs(error))) if error else 3
-    digits = min(max(digits, 0), 6)
+    if error < 1e-6 * max(abs(value), 1e-6):  # all values equal, but for rounding
+        return number(value)
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 6)
     return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
 
 
@@ -106,7 +107,7 @@ def _pool(pool: PoolError | None, n_toys: int) -> list[str]:
         return []
     return [
         f"This is no test of the method: pools as small as these shift all toys together "
-        f"(b = {pool.b:.2g}; up to {pool.b_limit(n_toys):.2g} coverage would be one)."
+        f"(b = {pool.b:.2g}, and a test with so many toys needs {pool.b_limit(n_toys):.2g} or less)."
     ]
 
 
@@ -152,18 +153,26 @@ def _where(curves: Mapping[str, CoverageCurve], parameter: Parameter) -> str:
             "deviations off."
         )
     found.sort(reverse=True)
-    parts = []
-    for deviation, name, i in found[:4]:
-        curve = curves[name]
-        label = f"true {name}" if name == parameter.name else name
-        kind = "undercovers" if curve.coverage[i] < curve.level else "overcovers"
-        parts.append(
-            f"{kind} for {label} in {_range(curve.low[i], curve.high[i])} "
-            f"({percent(float(curve.coverage[i]))} of {int(curve.n[i]):,} toys, {deviation:.1f} "
-            "standard deviations)"
-        )
-    more = f"; {len(found) - 4} more bins are off" if len(found) > 4 else ""
-    return "It " + ", ".join(parts) + more + "."
+    said = []
+    for kind, below in (("undercovers", True), ("overcovers", False)):
+        bins = [
+            _bin(curves[name], name, i, deviation, parameter)
+            for deviation, name, i in found
+            if (curves[name].deviation[i] < 0) == below
+        ]
+        if bins:
+            more = f", and {len(bins) - 3} bins more" if len(bins) > 3 else ""
+            said.append(f"It {kind} for {'; '.join(bins[:3])}{more}.")
+    return " ".join(said)
+
+
+def _bin(curve: CoverageCurve, name: str, i: int, deviation: float, parameter: Parameter) -> str:
+    label = f"true {name}" if name == parameter.name else name
+    return (
+        f"{label} of {_range(float(curve.low[i]), float(curve.high[i]))} "
+        f"({percent(float(curve.coverage[i]))} of {int(curve.n[i]):,} toys, {deviation:.1f} "
+        "binomial standard deviations off)"
+    )
 
 
 def _pulls(score: Score, parameter: Parameter) -> list[str]:
