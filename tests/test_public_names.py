@@ -1,0 +1,111 @@
+"""The public surface, frozen: a name that comes or goes is a decision, made here."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import sigma68
+from sigma68 import errors
+
+SOURCE = Path(sigma68.__file__).parent
+
+SURFACE: dict[str, set[str]] = {
+    "sigma68": {
+        *("Interval", "Method", "Observation", "Prediction", "RunSettings", "Score"),
+        *("Sigma68Error", "Task", "Truth", "evaluate", "load_task", "score_folder", "stream"),
+        *("trained", "write_report"),
+    },
+    "sigma68.types": {
+        *("LEVEL", "Answer", "AnswerKind", "Estimate", "Feature", "Interval", "Labelled"),
+        *("Nuisance", "Observation", "Parameter", "PoolStatistics", "Prediction", "Score"),
+        *("Status", "Strangeness", "ToyResult", "Truth"),
+    },
+    "sigma68.protocols": {"KnownLikelihood", "Method", "Pool", "Pools", "Progress", "Task"},
+    "sigma68.seeds": {"Stream", "stream"},
+    "sigma68.discover": {
+        *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
+    },
+    "sigma68.run.settings": {"FILE_NAME", "RunSettings", "check_same", "read_settings"},
+    "sigma68.run.evaluate": {"LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"},
+    "sigma68.run.models": {"ABOUT", "ensure_trained", "load_model", "model_cache", "trained"},
+    "sigma68.score.files": {
+        *("rank_folders", "read_score", "score_folder", "settings_of", "task_of"),
+    },
+    "sigma68.score.ranking": {"RankedEntry", "Ranking", "group_by_ties", "rank"},
+    "sigma68.score.pool_error": {"PoolError", "pool_error"},
+    "sigma68.report.data": {
+        *("DataSource", "DataSummary", "ScoredEvents", "summarise", "write_data_report"),
+    },
+    "sigma68.challenge.entries": {
+        *("Entry", "EntryCrashed", "EntryFailed", "EntryInvalid", "EntryProcess"),
+        *("EntryTimeout", "EntryToyError", "Finding", "Limits", "TrainSet", "check_entry"),
+        *("export_train", "new_entry", "open_entry"),
+    },
+    "sigma68.tasks.gaussian.task": {"Gaussian"},
+    "sigma68.tasks.higgs.task": {"Higgs"},
+    "sigma68.tasks.higgs.files": {"TRUTH_FILE", "bias_file", "labelled_chunks", "write_toys"},
+    "sigma68.cli": {"app", "main"},
+}
+
+ERRORS = {
+    *("Sigma68Error", "InputError", "DataError", "NuisanceError", "SettingsError", "EntryError"),
+    *("OutputError", "MissingExtraError", "ModelMismatchError", "FitError", "ProtocolError"),
+}
+
+
+def declared() -> dict[str, list[str]]:
+    """`__all__` of every module, read without importing it."""
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                found[name] = ast.literal_eval(node.value)
+    return found
+
+
+@pytest.mark.parametrize("module", SURFACE)
+def test_the_surface_is_what_was_decided(module: str) -> None:
+    assert set(import_module(module).__all__) == SURFACE[module]
+
+
+def test_every_name_that_is_promised_exists_once() -> None:
+    for module, names in declared().items():
+        assert len(names) == len(set(names)), module
+        missing = [name for name in names if not hasattr(import_module(module), name)]
+        assert missing == [], module
+
+
+def test_the_tree_of_errors_is_as_its_docstring_draws_it() -> None:
+    classes = {
+        name: cls for name, cls in inspect.getmembers(errors, inspect.isclass) if name in ERRORS
+    }
+    assert set(classes) == ERRORS
+    assert all(issubclass(cls, errors.Sigma68Error) for cls in classes.values())
+    assert all(name in (errors.__doc__ or "") for name in ERRORS)
+
+
+def test_names_of_the_package_are_those_of_their_modules() -> None:
+    from sigma68.run.evaluate import evaluate
+    from sigma68.types import Interval
+
+    assert sigma68.evaluate is evaluate
+    assert sigma68.Interval is Interval
+    assert set(sigma68.__all__) <= set(dir(sigma68))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = sigma68.nothing
+
+
+def test_importing_the_package_imports_no_other() -> None:
+    code = "import sys; before = set(sys.modules); import sigma68; print(set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in ast.literal_eval(done.stdout)}
+    assert not loaded & {"numpy", "pandas", "numba", "scipy", "pyarrow", "matplotlib", "typer"}
