@@ -270,7 +270,8 @@ def test_compare_ranks_and_says_who_is_tied(finished: Path, tmp_path: Path) -> N
     ]
     assert ["1", "exact-run"] in lines
     assert "exact-run = twin" in result.stdout
-    document = json.loads((tmp_path / "ranking/ranking.json").read_text())
+    assert f"comparison: {tmp_path / 'ranking/comparison.html'}" in result.stdout
+    document = json.loads((tmp_path / "ranking/comparison.json").read_text())
     assert document["entries"][-1]["name"] == "wide"
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sigma68.score.ranking import RankedEntry, Ranking
+    from sigma68.score.ranking import RankedEntry
 
 
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished runs.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for ranking.json and the figure (PDF and SVG).")
+        Path | None, typer.Option(help="Folder for comparison.html, comparison.json and figures.")
     ] = None,
     epsilon: Annotated[
         float | None,
@@ -43,8 +43,9 @@ def compare(
     for note in ranking.notes:
         warn(note)
     if out is not None:
-        _write(ranking, out)
-        say(f"ranking: {out / 'ranking.json'}")
+        from sigma68.report.comparison import write_comparison
+
+        say(f"comparison: {write_comparison(ranking, out)}")
 
 
 _COLUMNS = ("rank", "run", "score", "68% of resamples", "width", "at 68.27%", "coverage", "failed")
@@ -64,10 +65,3 @@ def _cells(entry: RankedEntry) -> tuple[str, ...]:
         f"{entry.coverage:.2%}",
         f"{entry.n_failed} of {entry.n_toys}",
     )
-
-
-def _write(ranking: Ranking, out: Path) -> None:
-    from sigma68.run.writing import make_folder, write_json
-
-    make_folder(out)
-    write_json(out / "ranking.json", ranking.to_json())
