@@ -115,7 +115,9 @@ class Task(Protocol):
 class Method(Protocol):
     """From training events and an observation to a prediction.
 
-    Constructed as `Cls(task)`; a method's own settings are keyword arguments with defaults.
+    Constructed as `Cls(task)`; a method's own settings are keyword arguments with defaults. One
+    that profiles nuisance parameters takes their names as `profiled`: a run gives those that it
+    lets vary, since what varies is no secret of a challenge, only the values are.
     """
 
     name: ClassVar[str]

@@ -86,7 +86,7 @@ class Nuisance:
         """The clipped value at `z` standard deviations of the prior."""
         raw = self.location + self.width * z
         if self.prior == "lognormal":
-            raw = math.exp(raw)
+            raw = math.exp(min(raw, 700.0))  # far beyond any range, and no overflow
         return min(max(raw, self.low), self.high)
 
     def to_z(self, value: float) -> float:

@@ -20,7 +20,7 @@ from sigma68.methods.counting import Counting
 from sigma68.protocols import Pools, Task
 from sigma68.run import models as module
 from sigma68.run.evaluate import evaluate
-from sigma68.run.models import ensure_trained, load_model, model_cache, trained
+from sigma68.run.models import ensure_trained, load_model, model_cache, settings_in_run, trained
 from sigma68.types import Observation
 from tests.run.conftest import settings_of, table
 
@@ -182,3 +182,9 @@ def test_a_run_is_not_continued_with_another_model(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_key": "another"}))
     with pytest.raises(SettingsError, match="made from another trained model"):
         run()
+
+
+def test_a_run_tells_a_method_which_nuisances_vary() -> None:
+    assert settings_in_run("exact", {}, ("shift",)) == {"profiled": ["shift"]}
+    assert settings_in_run("exact", {"profiled": []}, ("shift",)) == {"profiled": []}
+    assert settings_in_run("counting", {}, ("shift",)) == {}

@@ -25,7 +25,7 @@ from sigma68.errors import OutputError, SettingsError
 from sigma68.protocols import Pools, Task
 from sigma68.run import provenance, results
 from sigma68.run import settings as settings_file
-from sigma68.run.models import ensure_trained, model_key
+from sigma68.run.models import ensure_trained, model_key, settings_in_run
 from sigma68.run.progress import ProgressCallback, RunProgress
 from sigma68.run.settings import RunSettings, check_same, read_settings
 from sigma68.run.shards import Shards
@@ -169,7 +169,9 @@ class _Run:
             self.task,
             pools,
             folder=models,
-            settings=settings.method_settings,
+            settings=settings_in_run(
+                str(settings.method), settings.method_settings, settings.nuisances
+            ),
             retrain=retrain,
             progress=lambda what, fraction: self._tell(
                 RunProgress(f"training: {what}", round(100 * fraction), 100)
@@ -195,7 +197,9 @@ class _Run:
     def _write_pool_error(self, pools: Pools) -> None:
         from sigma68.score.pool_error import pool_error
 
-        error = pool_error(pools.train.statistics(), pools[self.settings.pool].statistics())
+        # Methods fill their templates from the calibration pool; an entry has the training events.
+        templates = pools.calibration if self.settings.entry is None else pools.train
+        error = pool_error(templates.statistics(), pools[self.settings.pool].statistics())
         write_json(self.out / POOL, error.to_json())
 
     def _tell(self, how_far: RunProgress) -> None:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from sigma68.protocols import Method, Pools, Progress, Task
 from sigma68.run.provenance import versions
 from sigma68.run.writing import PART, explained, make_folder, write_json
 
-__all__ = ["ABOUT", "ensure_trained", "load_model", "model_cache", "trained"]
+__all__ = ["ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"]
 
 ABOUT = "model.json"
 _FORMAT = 1
@@ -127,6 +127,20 @@ def model_key(folder: Path, task: Task, pools: Pools) -> str:
         As `load_model`.
     """
     return _key(_read_about(folder, task, pools))
+
+
+def settings_in_run(
+    method: str, given: Mapping[str, Any], active: Collection[str]
+) -> dict[str, Any]:
+    """The settings of a method in a run that switches the nuisance parameters `active` on.
+
+    What a challenge lets vary is known to who enters it: a method that takes `profiled` gets
+    those, unless `given` says otherwise.
+    """
+    settings = dict(given)
+    if "profiled" in inspect.signature(method_class(method)).parameters:
+        settings.setdefault("profiled", list(active))
+    return settings
 
 
 def _about(
