@@ -1,0 +1,71 @@
+"""The page that compares entries."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.score.made_toys import MU, made_toys
+
+from sigma68.report.comparison import scores_with_ties, write_comparison
+from sigma68.score.ranking import Ranking, rank
+
+NAME = "a long name with $x$ and <b> in it.zip"
+
+
+@pytest.fixture(scope="module")
+def ranking() -> Ranking:
+    return rank(
+        {
+            "good": made_toys(20, 50),
+            "also good": made_toys(20, 50, noise_seed=8),
+            NAME: made_toys(20, 50, sigma=0.8),
+            "failing": made_toys(20, 50, failures=0.05),
+        },
+        MU,
+        n_resamples=2000,
+    )
+
+
+def test_the_page_and_its_files(ranking: Ranking, tmp_path: Path) -> None:
+    text = write_comparison(ranking, tmp_path).read_text()
+    assert "good and also good" in text or "also good and good" in text
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+    assert "not ranked" in text
+    assert not re.search(r'(src|href)="(?!data:image/)', text)
+    document = json.loads((tmp_path / "comparison.json").read_text())
+    assert document["entries"][0]["rank"] == 1
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {
+        "scores.svg",
+        "scores.pdf",
+        "coverage_and_width.svg",
+        "coverage_and_width.pdf",
+    }
+
+
+def test_groups_stand_in_the_figure(ranking: Ranking) -> None:
+    axes = scores_with_ties(ranking).axes[0]
+    assert [t.get_text() for t in axes.texts] == ["rank 1", "rank 2", "not ranked"]
+    names = [t.get_text() for t in axes.get_yticklabels()]
+    assert names[3] == "failing"
+    assert names[2].startswith(r"a long name with \$x\$")
+
+
+def test_indicative_and_the_organisers_variant_are_said(tmp_path: Path) -> None:
+    entries = {"one": made_toys(12, 20), "two": made_toys(12, 20, seed=2)}
+    ours = rank(entries, MU, n_resamples=500)
+    theirs = rank(entries, MU, n_resamples=500, sets_drawn=4)
+    text = write_comparison(ours, tmp_path, organisers=theirs).read_text()
+    assert "Indicative only" in text
+    assert "Resampling 4 of 12 sets" in text
+    assert json.loads((tmp_path / "comparison.json").read_text())["organisers"]["sets_drawn"] == 4
+
+
+def test_one_entry_and_none_ranked(tmp_path: Path) -> None:
+    alone = write_comparison(rank({"one": made_toys(5, 20)}, MU, n_resamples=100), tmp_path)
+    assert "is alone" in alone.read_text()
+    failing = rank({"bad": made_toys(5, 20, failures=0.9)}, MU, n_resamples=100)
+    assert "No entry can be ranked" in write_comparison(failing, tmp_path).read_text()
