@@ -149,4 +149,8 @@ def test_what_is_stale_or_damaged_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pool.json").write_text('{"b": 1}')
     with pytest.raises(DataError, match=r"pool\.json"):
         write_report(tmp_path, task=FakeTask())
+    (tmp_path / "pool.json").unlink()
+    (tmp_path / "failures.jsonl").write_text("half a li")
+    with pytest.raises(DataError, match=r"failures\.jsonl"):
+        write_report(tmp_path, task=FakeTask())
     assert not (tmp_path / "report.html").exists()

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["coverage_against", "coverage_per_set", "coverage_plot"]
 
+MANY = 60
+"""Sets from which their error bars would cover each other, and are left out."""
+
 
 def coverage_plot(
     toys: IntervalToys, parameter: Parameter, *, most_sets: int = 9, most_toys: int = 100
@@ -66,7 +69,7 @@ def coverage_per_set(score: Score, parameter: Parameter) -> Figure:
     """Coverage and mean width of every set, with their errors.
 
     The wide band is the window free of penalty for one set's number of toys, the narrow one
-    for all toys together.
+    for all toys together. Many sets are drawn without error bars.
     """
     level = _number(score.values.get("level"), LEVEL)
     rows = score.per_set
@@ -90,7 +93,10 @@ def coverage_per_set(score: Score, parameter: Parameter) -> Figure:
         error = np.array([_number(r["interval_error"], 0.0) for r in rows])
         mean = _number(score.values["interval"])
         lower.axhline(mean, color=ORANGE, lw=1.5, label=_mean_label(score, mean))
-        lower.errorbar(x, width, error, fmt=_marker(len(rows)), color=BLUE)
+        if len(rows) > MANY:
+            lower.plot(x, width, ".", color=BLUE, ms=3)
+        else:
+            lower.errorbar(x, width, error, fmt="o", color=BLUE)
         lower.set_ylabel(f"Mean width of {title_of(parameter)}")
         legend_above(lower)
         _keep_zero_in_reach(lower, width)
@@ -195,7 +201,11 @@ def _points(axes: Axes, x: Any, rows: Sequence[Any], name: str, low: str, high: 
     value = np.array([_number(r[name]) for r in rows])
     down = value - np.array([_number(r[low]) for r in rows])
     up = np.array([_number(r[high]) for r in rows]) - value
-    axes.errorbar(x, value, [down, up], fmt=_marker(len(rows)), color=BLUE, label="sets")
+    if len(rows) > MANY:
+        error = float(np.median((down + up) / 2))
+        axes.plot(x, value, ".", color=BLUE, ms=3, label=f"sets, binomial error ±{error:.2g}")
+    else:
+        axes.errorbar(x, value, [down, up], fmt="o", color=BLUE, label="sets")
 
 
 def _band(axes: Axes, x: Any, low: Any, high: Any, label: str) -> None:
@@ -220,10 +230,6 @@ def _mean_label(score: Score, mean: float) -> str:
 
 def _toys(n: Any) -> str:
     return f"{int(n.min()):,}" if n.min() == n.max() else f"{int(n.min()):,} to {int(n.max()):,}"
-
-
-def _marker(n: int) -> str:
-    return "o" if n <= 60 else "."
 
 
 def _set_ticks(axes: Axes, numbers: Sequence[int]) -> None:

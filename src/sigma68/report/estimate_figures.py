@@ -37,7 +37,15 @@ def estimate_against_truth(toys: IntervalToys, parameter: Parameter) -> Figure:
         figure = new_figure(6.2, 6.0)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2.4, 1])
         low, high = parameter.low, parameter.high
-        upper.plot([low, high], [low, high], color=GREY, lw=1, ls="--", label="estimate = truth")
+        upper.plot(
+            [low, high],
+            [low, high],
+            color="black",
+            lw=1,
+            ls="--",
+            zorder=3,
+            label="estimate = truth",
+        )
         upper.plot(
             toys.truth[use],
             toys.hat[use],
@@ -54,7 +62,8 @@ def estimate_against_truth(toys: IntervalToys, parameter: Parameter) -> Figure:
         _robust_limits(upper, toys.hat[use], low, high)
         lower.axhline(0, color=GREY, lw=1, ls="--")
         truth, mean, error = _per_set(toys)
-        lower.errorbar(truth, mean, error, fmt="o", color=VERMILION, ms=3.5, label="set means")
+        thin = {"ms": 2.0, "elinewidth": 0.5} if len(truth) > 60 else {"ms": 3.5, "elinewidth": 1.5}
+        lower.errorbar(truth, mean, error, fmt="o", color=VERMILION, **thin)
         lower.set_ylabel("estimate − truth")
         lower.set_xlabel(title_of(parameter, "true "))
         margin = 0.03 * (high - low)

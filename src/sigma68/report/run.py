@@ -56,6 +56,7 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
             f"{len(toys)}: score the run again (sigma68 score)"
         )
     pool = _pool(out)
+    failures = _failures(out)
     active = [n for n in task.nuisances if n.name in settings.nuisances]
     make_folder(out / "figures")
     figures = []
@@ -75,7 +76,7 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
         tiles=_tiles(score, task, toys),
         figures=figures,
         per_set=_per_set(score),
-        failures=_failures(out),
+        failures=failures,
         pool=_pool_tables(pool),
         settings_rows=_flat(settings.to_json()),
         version_rows=_flat({**document.get("versions", {}), **document.get("provenance", {})}),
