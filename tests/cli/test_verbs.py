@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -21,7 +22,9 @@ from typer.testing import CliRunner, Result
 from sigma68 import __version__
 from sigma68.cli import app, console
 from sigma68.cli.run import default_task
+from sigma68.report.data import DataSummary, ScoredEvents
 from sigma68.run.progress import RunProgress
+from sigma68.types import Observation
 
 VERBS = tuple(get_command(app).commands)
 OURS = tuple(verb for verb in VERBS if verb not in ("entry", "data"))
@@ -332,6 +335,36 @@ def test_describe_counts_what_is_there(events: Path) -> None:
         assert line.split()[1] == f"{rows:,}"
     assert all(pool in text for pool in ("train", "calibration", "scoring", "final"))
     assert max(map(len, text.splitlines())) > 80  # not broken to fit a terminal that is not there
+
+
+def test_plot_draws_the_file_and_the_score_of_a_trained_method(
+    tmp_path: Path, events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Scorer:
+        def scores(self, observation: Observation) -> np.ndarray:
+            return observation["PRI_had_pt"].astype(float)
+
+    seen = {}
+
+    def write(summary: DataSummary, out: Path, *, scored: ScoredEvents, progress: object) -> Path:
+        seen.update(summary=summary, scored=scored)
+        return out / "index.html"
+
+    monkeypatch.setattr("sigma68.run.models.trained", lambda name, task, pools: Scorer())
+    # Drawing all of it takes half a minute and is tested with the figures.
+    monkeypatch.setattr("sigma68.report.data.write_data_report", write)
+    result = sigma68("data", "plot", events, "--method", "bdt", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert f"figures of 4,000 events: {tmp_path / 'index.html'}" in result.stdout
+    summary, scored = seen["summary"], seen["scored"]
+    assert set(summary.shifted) == {
+        *("tes = 1.01", "tes = 0.99", "jes = 1.01", "jes = 0.99"),
+        *("soft_met = 2.72", "soft_met = 0.368"),
+    }
+    names = [summary.source.features[i].name for i in summary.affected()]
+    assert {"PRI_had_pt", "PRI_met", "PRI_jet_leading_pt", "DER_mass_vis"} <= set(names)
+    assert scored.method == "bdt"
+    np.testing.assert_array_equal(scored.scores, scored.events.values[3])
 
 
 def test_plain_progress_says_how_far_it_is(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -112,6 +113,8 @@ app.add_typer(entry.app, name="entry")
 def main() -> None:
     """The console script."""
     warnings.showwarning = _show_warning
+    # What it says of the time stamps in fonts is no news to anybody.
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     app(prog_name="sigma68")
 
 

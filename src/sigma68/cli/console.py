@@ -47,7 +47,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     # Printed by Python, since rich ends the program where a reader of the pipe went away.
     with console.capture() as text:
         console.print(table)
-    say(text.get())
+    say(text.get().removesuffix("\n"))
 
 
 @contextmanager
