@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sigma68.errors import SettingsError
-from sigma68.types import LEVEL
 
 __all__ = ["FILE_NAME", "RunSettings", "check_same", "read_settings"]
 
@@ -51,7 +50,6 @@ class RunSettings:
     predict_seconds: float = 20.0
     fit_seconds: float = 3600.0
     epsilon: float | None = None
-    level: float = LEVEL
 
     def __post_init__(self) -> None:
         if (self.method is None) == (self.entry is None):
@@ -72,8 +70,6 @@ class RunSettings:
                 raise SettingsError(f"{name} must be a positive number of seconds, not {value}")
         if self.epsilon is not None and not (math.isfinite(self.epsilon) and self.epsilon >= 0):
             raise SettingsError(f"epsilon must be 0 or more and finite, not {self.epsilon}")
-        if not 0 < self.level < 1:
-            raise SettingsError(f"level must lie between 0 and 1, not {self.level}")
         if self.pool not in ("scoring", "final", "calibration", "train"):
             raise SettingsError(f"pool must be 'scoring' or 'final', not {self.pool!r}")
 

@@ -117,8 +117,8 @@ class PoolError:
         )
 
 
-def pool_error(train: PoolStatistics | None, scoring: PoolStatistics | None) -> PoolError:
-    """The pool error of templates made from `train` and toys drawn from `scoring`.
+def pool_error(templates: PoolStatistics | None, scoring: PoolStatistics | None) -> PoolError:
+    """The pool error of templates made from `templates` and toys drawn from `scoring`.
 
     None stands for a pool without a finite size (a sampler), which has no error.
 
@@ -127,15 +127,15 @@ def pool_error(train: PoolStatistics | None, scoring: PoolStatistics | None) -> 
     DataError
         If the two pools differ in regions or processes, or one has no signal at all.
     """
-    known = train if train is not None else scoring
-    if train is not None and scoring is not None:
+    known = templates if templates is not None else scoring
+    if templates is not None and scoring is not None:
         for what in ("regions", "processes"):
-            if getattr(train, what) != getattr(scoring, what):
+            if getattr(templates, what) != getattr(scoring, what):
                 raise DataError(
-                    f"the training and the scoring pool differ in their {what}: "
-                    f"{getattr(train, what)} and {getattr(scoring, what)}; split one data source"
+                    f"the template and the scoring pool differ in their {what}: "
+                    f"{getattr(templates, what)} and {getattr(scoring, what)}; split one data source"
                 )
-    inverse_template = _inverse_r(train, "training")
+    inverse_template = _inverse_r(templates, "template")
     inverse_scoring = _inverse_r(scoring, "scoring")
     b = math.sqrt(inverse_template + inverse_scoring)
     return PoolError(
@@ -143,9 +143,9 @@ def pool_error(train: PoolStatistics | None, scoring: PoolStatistics | None) -> 
         processes=known.processes if known is not None else (),
         r_template=1 / inverse_template if inverse_template > 0 else math.inf,
         r_scoring=1 / inverse_scoring if inverse_scoring > 0 else math.inf,
-        table_template=_by_cell(train),
+        table_template=_by_cell(templates),
         table_scoring=_by_cell(scoring),
-        n_rows_template=train.n_rows if train is not None else 0,
+        n_rows_template=templates.n_rows if templates is not None else 0,
         n_rows_scoring=scoring.n_rows if scoring is not None else 0,
         b=b,
         loss=min(LOSS_PER_B2 * b * b, LEVEL),
