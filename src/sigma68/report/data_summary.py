@@ -69,8 +69,8 @@ def choose_axes(
 ) -> tuple[Axis, ...]:
     """An axis for each feature, from the quantiles of a sample of the data.
 
-    Few whole numbers become one bin each; positive values over more than a decade and a half
-    get equal steps in the logarithm; angles run from -pi to pi.
+    Few whole numbers become one bin each; positive values whose tail reaches beyond eight times
+    their median get equal steps in the logarithm; angles run from -pi to pi.
     """
     n_bins = 20 if sample.n_events < 20_000 else 40
     return tuple(
@@ -93,11 +93,11 @@ def _choose_axis(
     if len(whole) <= _FEW_VALUES and bool(np.all(whole == np.round(whole))):
         return Axis(np.arange(whole[0] - 0.5, whole[-1] + 1.0), discrete=True)
     # Each process by itself: the rare ones must fit as well.
-    parts = [np.quantile(x[process == p], (_TAIL, 0.05, 1 - _TAIL)) for p in np.unique(process)]
+    parts = [np.quantile(x[process == p], (_TAIL, 0.5, 1 - _TAIL)) for p in np.unique(process)]
     low, body, high = min(q[0] for q in parts), min(q[1] for q in parts), max(q[2] for q in parts)
     if low < -3.0 and high > 3.0 and abs(x).max() < 3.15:
         return Axis(np.linspace(-math.pi, math.pi, n_bins + 1))
-    if body > 0 and low > 0 and high / body > 30:
+    if low > 0 and high / body > 8:
         return Axis(
             np.geomspace(_round(low, math.floor), _round(high, math.ceil), n_bins + 1), True
         )
