@@ -34,7 +34,9 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.run.settings": {"FILE_NAME", "RunSettings", "check_same", "read_settings"},
     "sigma68.run.evaluate": {"LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"},
-    "sigma68.run.models": {"ABOUT", "ensure_trained", "load_model", "model_cache", "trained"},
+    "sigma68.run.models": {
+        *("ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"),
+    },
     "sigma68.score.files": {
         *("rank_folders", "read_score", "score_folder", "settings_of", "task_of"),
     },
