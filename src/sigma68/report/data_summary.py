@@ -69,8 +69,8 @@ def choose_axes(
 ) -> tuple[Axis, ...]:
     """An axis for each feature, from the quantiles of a sample of the data.
 
-    Few whole numbers become one bin each; positive values whose tail reaches beyond eight times
-    their median get equal steps in the logarithm; angles run from -pi to pi.
+    Few whole numbers become one bin each; positive values over two decades, with a tail
+    beyond eight times the median, get equal steps in the logarithm; angles run from -pi to pi.
     """
     n_bins = 20 if sample.n_events < 20_000 else 40
     return tuple(
@@ -97,7 +97,7 @@ def _choose_axis(
     low, body, high = min(q[0] for q in parts), min(q[1] for q in parts), max(q[2] for q in parts)
     if low < -3.0 and high > 3.0 and abs(x).max() < 3.15:
         return Axis(np.linspace(-math.pi, math.pi, n_bins + 1))
-    if low > 0 and high / body > 8:
+    if low > 0 and high > 8 * body and high > 100 * low:
         return Axis(
             np.geomspace(_round(low, math.floor), _round(high, math.ceil), n_bins + 1), True
         )
