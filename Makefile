@@ -33,7 +33,7 @@ types: setup
 	$(BIN)/mypy
 
 docs: setup  ## Build the documentation into site/.
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: setup  ## Measure speed against the peer, one ratio per row.
 	$(BIN)/python -m benchmarks.speed

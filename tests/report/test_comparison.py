@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.score.made_toys import MU, made_toys
 
 from sigma68.report.comparison import scores_with_ties, write_comparison
 from sigma68.score.ranking import Ranking, rank
+from tests.score.made_toys import MU, made_toys
 
 NAME = "a long name with $x$ and <b> in it.zip"
 

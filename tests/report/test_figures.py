@@ -9,13 +9,13 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from tests.score.made_toys import MU, NUISANCES, made_toys
 
 from sigma68.report import coverage_figures, estimate_figures, toy_figures
 from sigma68.report.style import BLUE, VERMILION, render, title_of
 from sigma68.score.diagnostics import coverage_curves
 from sigma68.score.intervals import score_intervals
 from sigma68.score.table import interval_toys
+from tests.score.made_toys import MU, NUISANCES, made_toys
 
 
 def all_figures(toys: pd.DataFrame) -> list[Figure]:

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.score.made_toys import made_toys
-from tests.score.runs import OMEGA, S8, FakeTask, made_run, two_parameters
 
 from sigma68.errors import DataError, SettingsError
 from sigma68.report.run import write_report
 from sigma68.score.files import score_folder
 from sigma68.score.pool_error import pool_error
 from sigma68.types import Parameter, PoolStatistics
+from tests.score.made_toys import made_toys
+from tests.score.runs import OMEGA, S8, FakeTask, made_run, two_parameters
 
 SUMW = np.array([[10.0, 90.0], [1.0, 900.0], [0.0, 0.0]])
 SMALL_POOL = pool_error(

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from tests.score.made_toys import MU, made_toys
 
 from sigma68.report.words import Verdict, factor, interval_verdict, number, percent, with_error
 from sigma68.score.diagnostics import coverage_curves
 from sigma68.score.intervals import score_intervals
 from sigma68.score.pool_error import PoolError, pool_error
 from sigma68.types import PoolStatistics
+from tests.score.made_toys import MU, made_toys
 
 
 def verdict(toys: pd.DataFrame, pool: PoolError | None = None) -> Verdict:

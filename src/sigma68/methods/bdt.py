@@ -7,6 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from sigma68.errors import DataError, FitError
 from sigma68.inference.poisson import fit_mu
 from sigma68.learning.binning import BinChoice, Templates, choose_edges, count, fill_templates
@@ -24,6 +27,7 @@ from sigma68.types import AnswerKind, Observation, Prediction
 __all__ = ["Bdt"]
 
 _FILE = "bdt.json"
+_UNTRAINED = "bdt is not trained yet: call fit or load a trained model"
 _TREES = "trees.ubj"
 _OF_TREES = (
     "n_trees",
@@ -136,16 +140,30 @@ class Bdt:
         DataError
             If the observation has other features than the method was trained on.
         """
-        if self.trees is None or self.templates is None:
-            raise FitError("bdt is not trained yet: call fit or load a trained model")
+        if self.templates is None:
+            raise FitError(_UNTRAINED)
+        observed = count(self.scores(observation), self.templates.edges)
+        interval = fit_mu(observed, self.templates.signal, self.templates.background)
+        return Prediction.interval(self.task.parameters[0].name, interval)
+
+    def scores(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The trees' score of each event, larger where signal is likelier; shape (n_events,).
+
+        Raises
+        ------
+        FitError
+            If a feature or score is NaN or infinite, or the method is not trained yet.
+        DataError
+            If the observation has other features than the method was trained on.
+        """
+        if self.trees is None:
+            raise FitError(_UNTRAINED)
         if observation.names != self.trees.names:
             raise DataError(
                 f"the observation's features are not those bdt was trained on, in their order: "
                 f"{', '.join(self.trees.names)}"
             )
-        observed = count(self.trees.score(observation.values), self.templates.edges)
-        interval = fit_mu(observed, self.templates.signal, self.templates.background)
-        return Prediction.interval(self.task.parameters[0].name, interval)
+        return self.trees.score(observation.values)
 
     def save(self, folder: Path) -> None:
         """Write `bdt.json` and `trees.ubj` into an existing folder.

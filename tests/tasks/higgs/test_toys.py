@@ -11,6 +11,7 @@ from scipy import stats
 from sigma68.seeds import stream
 from sigma68.tasks.higgs import schema, toys
 from sigma68.tasks.higgs.bias import bias_columns
+from sigma68.tasks.higgs.derived import CHUNK
 from sigma68.tasks.higgs.layout import EventLayout
 
 ON = np.ones(4)
@@ -74,20 +75,40 @@ def test_same_key_same_toy_other_key_other_toy(pool: EventLayout) -> None:
     assert not np.array_equal(first[:, :50], toys.draw(pool, ON, 1.01, 0.99, 1.0, key(1))[:, :50])
 
 
-def test_thread_count_and_reused_memory_change_nothing(pool: EventLayout) -> None:
+def test_thread_count_changes_nothing(pool: EventLayout) -> None:
     scales = np.array([20.0, 5.0, 1.0, 1.0])
     expected = toys.draw(pool, scales, 1.01, 0.99, 1.0, key(0))
-    assert expected.shape[1] > 3 * toys.CHUNK
-    memory = np.full((28, expected.shape[1] + 10), np.nan, np.float32)
-    np.testing.assert_array_equal(
-        expected, toys.draw(pool, scales, 1.01, 0.99, 1.0, key(0), memory)
-    )
+    assert expected.shape[1] > 3 * CHUNK
     threads = numba.get_num_threads()
     try:
         numba.set_num_threads(1)
         np.testing.assert_array_equal(expected, toys.draw(pool, scales, 1.01, 0.99, 1.0, key(0)))
     finally:
         numba.set_num_threads(threads)
+
+
+def test_memory_is_used_again_once_nobody_holds_it(pool: EventLayout) -> None:
+    workspace = toys.Workspace()
+
+    def drawn(toy: int) -> npt.NDArray[np.float32]:
+        return toys.draw(pool, ON, 1.01, 0.99, 1.0, key(toy), workspace)
+
+    expected = [toys.draw(pool, ON, 1.01, 0.99, 1.0, key(toy)) for toy in range(3)]
+    first = drawn(0)
+    one_event_of_it = first[:, 5]
+    second = drawn(1)
+    assert not np.shares_memory(first, second)
+    np.testing.assert_array_equal(first, expected[0])
+    del first
+    third = drawn(2)
+    assert not np.shares_memory(third, second)
+    np.testing.assert_array_equal(one_event_of_it, expected[0][:, 5])
+    np.testing.assert_array_equal(second, expected[1])
+    where = third.ctypes.data
+    del third
+    again = drawn(0)
+    assert again.ctypes.data == where
+    np.testing.assert_array_equal(again, expected[0])
 
 
 def test_events_are_the_drawn_rows_biased_and_cut(pool: EventLayout) -> None:

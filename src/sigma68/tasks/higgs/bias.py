@@ -57,6 +57,7 @@ from sigma68.tasks.higgs.schema import (
     N_JETS,
     UNDEFINED,
 )
+from sigma68.tasks.higgs.streaming_store import store_column
 
 __all__ = [
     "JET_THRESHOLD_GEV",
@@ -240,12 +241,13 @@ def _drop_soft_jets(w, n, peer_compatible):  # type: ignore[no-untyped-def]
 _COS_UNDEFINED, _SIN_UNDEFINED = math.cos(UNDEFINED), math.sin(UNDEFINED)
 
 
-@njit(inline="always")
-def store_block(w, n, out, at):  # type: ignore[no-untyped-def]
-    """Write the features of a block to ``out[:, at : at + n]``."""
+@njit(cache=True)
+def store_block(w, n, narrow, out, at):  # type: ignore[no-untyped-def]
+    """Write the features of a block to ``out[:, at : at + n]``; `narrow` (BLOCK,) is scratch."""
     for column in range(N_FEATURES):
         for e in range(n):
-            out[column, at + e] = np.float32(w[column * BLOCK + e])
+            narrow[e] = np.float32(w[column * BLOCK + e])
+        store_column(narrow, n, out, column, at)
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
@@ -271,11 +273,12 @@ def _bias(  # type: ignore[no-untyped-def]
         w = np.zeros(SLOTS * BLOCK, np.float64)
         words = np.empty(4 * BLOCK, np.uint64)
         events = np.empty(BLOCK, np.int64)
+        narrow = np.empty(BLOCK, np.float32)
         for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n), BLOCK):
             m = min(BLOCK, n - first)
             for column in range(N_PRIMARY):
                 for e in range(m):
-                    w[column * BLOCK + e] = values[column, rows[first + e]]
+                    w[column * BLOCK + e] = values[column, np.uintp(rows[first + e])]
             if noise.shape[1] > 0:
                 for e in range(m):
                     w[NOISE_X * BLOCK + e] = noise[0, rows[first + e]]
@@ -285,7 +288,7 @@ def _bias(  # type: ignore[no-untyped-def]
                     events[e] = first_event + rows[first + e]
                 soft_met_noise(w, words, events, m, soft_met, key[0], key[1])
             bias_block(w, m, tes, jes, thresholds, peer_compatible)
-            store_block(w, m, out, first)
+            store_block(w, m, narrow, out, first)
 
 
 def bias_columns(

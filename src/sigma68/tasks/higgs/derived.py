@@ -50,10 +50,11 @@ from sigma68.tasks.higgs.schema import (
     SUM_PT,
     UNDEFINED,
 )
+from sigma68.tasks.higgs.streaming_store import store_column
 
 __all__ = ["CHUNK", "SLOTS", "derive", "derive_block", "directions"]
 
-CHUNK = 64 * BLOCK
+CHUNK = 16 * BLOCK
 """Events that one thread takes at a time. Fixed, so that the thread count changes nothing."""
 
 # Scratch of a block: slot s of event e stands at w[s * BLOCK + e]. Slots 0 to 27 are the
@@ -189,16 +190,19 @@ def _derive(primaries, out):  # type: ignore[no-untyped-def]
     n = primaries.shape[1]
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         w = np.empty(SLOTS * BLOCK, np.float64)
+        narrow = np.empty(BLOCK, np.float32)
         for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n), BLOCK):
             m = min(BLOCK, n - first)
+            start = np.uintp(first)  # unsigned: no look at the sign, so that it vectorises
             for column in range(N_PRIMARY):
                 for e in range(m):
-                    w[column * BLOCK + e] = primaries[column, first + e]
+                    w[column * BLOCK + e] = primaries[column, start + np.uintp(e)]
             directions(w, m)
             derive_block(w, m)
             for column in range(N_PRIMARY, N_FEATURES):
                 for e in range(m):
-                    out[column - N_PRIMARY, first + e] = np.float32(w[column * BLOCK + e])
+                    narrow[e] = np.float32(w[column * BLOCK + e])
+                store_column(narrow, m, out, column - N_PRIMARY, first)
 
 
 def derive(
@@ -232,7 +236,7 @@ def derive(
     shape = (N_FEATURES - N_PRIMARY, primaries.shape[1])
     if out is None:
         out = np.empty(shape, np.float32)
-    elif out.shape != shape or out.dtype != np.float32:
-        raise ValueError(f"out must be float32 of shape {shape}, not {out.dtype} of {out.shape}")
+    elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous float32 of shape {shape}, not {out.shape}")
     _derive(primaries, out)
     return out

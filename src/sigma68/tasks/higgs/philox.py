@@ -13,8 +13,9 @@ from numba import njit
 
 __all__ = ["BLOCK", "DRAW", "SOFT_MET", "philox_block"]
 
-BLOCK = 128
-"""Events that a kernel handles at a time: its scratch stays in the second-level cache."""
+BLOCK = 512
+"""Events that a kernel handles at a time: its scratch stays in the second-level cache, and what it
+writes to a column at a time is long enough to fill lines."""
 
 DRAW, SOFT_MET = 0, 1
 """The purposes of a word: third counter word, so that they never meet."""

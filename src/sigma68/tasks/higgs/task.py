@@ -22,6 +22,8 @@ from sigma68.types import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sigma68.tasks.higgs.toys import Workspace
+
 __all__ = ["Higgs"]
 
 
@@ -35,6 +37,9 @@ class Higgs:
     nuisances: tuple[Nuisance, ...] = NUISANCES
     features: tuple[Feature, ...] = FEATURE_TABLE
     default_source: str | None = None
+
+    def __init__(self) -> None:
+        self._workspace: Workspace | None = None
 
     def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
         """The pools of a Parquet file of events, or of a folder that holds one.
@@ -67,14 +72,22 @@ class Higgs:
             If the pool is of another task.
         """
         from sigma68.tasks.higgs.pools import HiggsPool
-        from sigma68.tasks.higgs.toys import draw
+        from sigma68.tasks.higgs.toys import Workspace, draw
 
         if not isinstance(pool, HiggsPool):
             raise TypeError(f"higgs draws from its own pools, not from {type(pool).__name__}")
         values = check_nuisances(truth.nuisances)
         scales = process_scales(truth.parameters["mu"], values)
+        if self._workspace is None:
+            self._workspace = Workspace()
         events = draw(
-            pool.layout, scales, values["tes"], values["jes"], values["soft_met"], stream.key32
+            pool.layout,
+            scales,
+            values["tes"],
+            values["jes"],
+            values["soft_met"],
+            stream.key32,
+            self._workspace,
         )
         return Observation(FEATURES, events)
 

@@ -9,6 +9,9 @@ and threads share nothing. Picking a row costs one alias-table look-up and one c
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
@@ -19,7 +22,7 @@ from sigma68.tasks.higgs.layout import EventLayout
 from sigma68.tasks.higgs.philox import BLOCK, DRAW, philox_block
 from sigma68.tasks.higgs.schema import HAD_PT, LEP_PT
 
-__all__ = ["draw", "draw_rows"]
+__all__ = ["Workspace", "draw", "draw_rows"]
 
 _HALF = np.uint64(32)
 
@@ -46,11 +49,11 @@ def _pick(  # type: ignore[no-untyped-def]
     if uniform.all():
         return
     for e in range(n):
-        words[BLOCK + e] = np.uint64(threshold[picked[e]])
+        words[BLOCK + e] = np.uint64(threshold[np.uintp(picked[e])])
     for e in range(n):
         process = np.int64(words[e])
         if not uniform[process] and words[3 * BLOCK + e] >= words[BLOCK + e]:
-            picked[e] = starts[process] + np.int64(alias[picked[e]])
+            picked[e] = starts[process] + np.int64(alias[np.uintp(picked[e])])
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
@@ -71,8 +74,9 @@ def _draw_rows(  # type: ignore[no-untyped-def]
                 events[e] = first + e
             _pick(words, events, m, upper, starts, uniform, threshold, alias, key, picked)
             for e in range(m):
-                pts[e] = rows[picked[e], LEP_PT]
-                pts[BLOCK + e] = rows[picked[e], HAD_PT]
+                row = np.uintp(picked[e])
+                pts[e] = rows[row, LEP_PT]
+                pts[BLOCK + e] = rows[row, HAD_PT]
             for e in range(m):
                 result[at] = picked[e]
                 at += np.int64((not thresholds) | passes(pts[e], pts[BLOCK + e], tes))
@@ -87,14 +91,15 @@ def _fill(rows, picked, counts, at, tes, jes, soft_met, key, out):  # type: igno
         w = np.zeros(SLOTS * BLOCK, np.float64)
         words = np.empty(4 * BLOCK, np.uint64)
         events = np.empty(BLOCK, np.int64)
+        narrow = np.empty(BLOCK, np.float32)
         for first in range(0, counts[chunk], BLOCK):
             m = min(BLOCK, counts[chunk] - first)
             source = chunk * CHUNK + first
             # The first column on its own: it waits for the cache lines, many at a time.
             for e in range(m):
-                w[e] = rows[picked[source + e], 0]
+                w[e] = rows[np.uintp(picked[source + e]), 0]
             for e in range(m):
-                row = picked[source + e]
+                row = np.uintp(picked[source + e])
                 for column in range(1, N_PRIMARY):
                     w[column * BLOCK + e] = rows[row, column]
             if soft_met > 0.0:
@@ -102,7 +107,7 @@ def _fill(rows, picked, counts, at, tes, jes, soft_met, key, out):  # type: igno
                     events[e] = at[chunk] + first + e
                 soft_met_noise(w, words, events, m, soft_met, key[0], key[1])
             bias_block(w, m, tes, jes, True, False)
-            store_block(w, m, out, at[chunk] + first)
+            store_block(w, m, narrow, out, at[chunk] + first)
 
 
 def _number_and_thresholds(
@@ -131,7 +136,7 @@ def draw(
     jes: float,
     soft_met: float,
     key32: npt.NDArray[np.uint32],
-    out: npt.NDArray[np.float32] | None = None,
+    workspace: Workspace | None = None,
 ) -> npt.NDArray[np.float32]:
     """The events of one pseudo-experiment.
 
@@ -145,13 +150,12 @@ def draw(
         The biases (soft_met in GeV, 0 for none).
     key32
         Key of the pseudo-experiment's stream, uint32, shape (2,).
-    out
-        Memory to use, float32, shape (28, at least the number kept); made if left out or too
-        small. A run reuses it, since fresh memory costs as much as the arithmetic.
+    workspace
+        Where to take memory from: fresh memory costs as much as the arithmetic.
 
     Returns
     -------
-    The 28 features, float32, shape (28, n): a view of the front of the memory used.
+    The 28 features, float32, shape (28, n).
 
     Raises
     ------
@@ -162,8 +166,8 @@ def draw(
     picked, counts = _pick_all(layout, number, upper, tes, key32, thresholds=True)
     at = np.concatenate([[0], np.cumsum(counts)])
     total = int(at[-1])
-    if out is None or out.shape[1] < total:
-        out = np.empty((N_FEATURES, total), np.float32)
+    # A few per cent more than this toy needs, so that the next one fits as well.
+    out = (workspace or Workspace()).take(total + total // 50)
     _fill(layout.rows, picked, counts, at, tes, jes, soft_met, key32, out)
     return out[:, :total]
 
@@ -192,6 +196,27 @@ def _pick_all(
         picked,
     )
     return picked, counts
+
+
+class Workspace:
+    """The memory of the last pseudo-experiment, given out again once nobody holds its events.
+
+    A view of an array holds a reference to it: as long as events of an earlier toy are in use
+    anywhere, the next toy gets memory of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._memory = np.empty((N_FEATURES, 0), np.float32)
+
+    def take(self, n_events: int) -> npt.NDArray[np.float32]:
+        """Memory for at least `n_events` events, shape (28, n_events or more)."""
+        with self._lock:
+            # Two references: our attribute, and the argument of the question.
+            free = sys.getrefcount(self._memory) == 2
+            if not free or self._memory.shape[1] < n_events:
+                self._memory = np.empty((N_FEATURES, n_events), np.float32)
+            return self._memory
 
 
 def draw_rows(
