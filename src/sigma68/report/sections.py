@@ -131,7 +131,9 @@ def _interval_figures(
         f"{prefix}coverage_against",
         "Where it covers",
         "Coverage in bins of the truth and of each nuisance parameter that varies. Each band is "
-        "the window free of penalty for the bin's number of toys.",
+        "the window free of penalty for the bin's number of toys. Where a nuisance parameter is "
+        "profiled, its constraint pulls the fit in the tails of its prior: coverage is lower "
+        "there, higher in the centre, and right on average.",
         f"Coverage in bins of {', '.join(curves)}; the verdict above names the bins that are off.",
         lambda: coverage_figures.coverage_against(curves, parameter, nuisances),
         wide=True,
