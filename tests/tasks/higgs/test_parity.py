@@ -57,7 +57,7 @@ def primaries(events: pd.DataFrame) -> npt.NDArray[np.float32]:
 
 
 def peer_noise(n: int, soft_met: float) -> npt.NDArray[np.float64]:
-    random = np.random.RandomState(PEER_NOISE_SEED)  # noqa: NPY002 (the peer's own stream)
+    random = np.random.RandomState(PEER_NOISE_SEED)  # the peer's own stream
     return np.stack([random.normal(0, soft_met, n), random.normal(0, soft_met, n)])
 
 
