@@ -88,14 +88,17 @@ def columns_benchmarks(n: int, repeats: int) -> list[Row]:
     values = made_columns(n, seed=1)[0]
     frame = pd.DataFrame(values.T, columns=list(PRIMARIES)).copy()
     key = stream("higgs", "benchmark", 1).key32
-    ours, peer, from_frame = alternating(
+    memory = np.zeros((len(FEATURES) - len(PRIMARIES), n), np.float32)
+    ours, given, peer, from_frame = alternating(
         repeats,
         (nothing, lambda _: derive(values)),
+        (nothing, lambda _: derive(values, memory)),
         (frame.copy, DER_data),
         (frame.copy, compat.DER_data),
     )
     rows = [
         Row("derived columns", n, ours, peer),
+        Row("derived columns, into given memory", n, given, peer),
         Row("derived columns, DataFrame to DataFrame", n, from_frame, peer),
     ]
     ours, peer, from_frame = alternating(
