@@ -48,8 +48,8 @@ class Gaussian:
     def __init__(self) -> None:
         self.model = GaussianModel()
         error = self.model.bkg_scale_error
-        self.parameters = (Parameter("mu", 0.1, 3.0, label=r"$\mu$"),)
-        self.nuisances = (
+        self.parameters: tuple[Parameter, ...] = (Parameter("mu", 0.1, 3.0, label=r"$\mu$"),)
+        self.nuisances: tuple[Nuisance, ...] = (
             Nuisance("shift", 0.0, "normal", 0.0, 1.0, -10.0, 10.0, label="shift along x"),
             Nuisance(
                 "bkg_scale",
@@ -62,7 +62,7 @@ class Gaussian:
                 label="background scale",
             ),
         )
-        self.features = (Feature("x", label="$x$"), Feature("y", label="$y$"))
+        self.features: tuple[Feature, ...] = (Feature("x", label="$x$"), Feature("y", label="$y$"))
 
     def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
         """The pools of the model; `source` is "exact" or None.
