@@ -260,6 +260,17 @@ def test_score_takes_another_epsilon(finished: Path, tmp_path: Path) -> None:
     assert new["quantiles_score"] > old["quantiles_score"]
 
 
+def test_score_writes_the_challenges_files(finished: Path, tmp_path: Path) -> None:
+    result = sigma68("score", finished, "--challenge-files", tmp_path / "theirs")
+    assert result.exit_code == 0
+    written = sorted(path.name for path in (tmp_path / "theirs").iterdir())
+    toys = pd.read_parquet(finished / "toys.parquet")
+    expected = [f"result_{n}.json" for n in sorted(toys["set"].unique())]
+    assert written == [*expected, "scores.json", "test_settings.json"]
+    first = json.loads((tmp_path / "theirs" / "result_0.json").read_text())
+    assert first["p16"] == toys.loc[toys["set"] == 0, "p16"].to_list()
+
+
 def test_compare_ranks_and_says_who_is_tied(finished: Path, tmp_path: Path) -> None:
     wide = shutil.copytree(finished, tmp_path / "wide")
     toys = pd.read_parquet(wide / "toys.parquet")

@@ -36,7 +36,7 @@ def bias(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite OUT if it exists.")] = False,
 ) -> None:
-    """Bias a file of events with the six nuisance parameters.
+    """Bias the events of a file.
 
     Writes the 28 biased features, weights, labels and detailed_labels of every event that passes
     the high thresholds. The file is streamed: memory does not grow with it. For example:

@@ -25,9 +25,9 @@ def compare(
         int | None, typer.Option(min=1, help="Sets in a resample; as many as were run if left out.")
     ] = None,
 ) -> None:
-    """Rank runs on the same toys, with groups of those that cannot be told apart.
+    """Rank runs, with groups of ties.
 
-    Two runs are tied if the central 95% of the difference of their bootstrapped scores contains
+    The runs must be on the same toys. Two runs are tied if the central 95% of the difference of their bootstrapped scores contains
     0. For example:
 
         sigma68 compare counting-run bdt-run entry-run --out ranking

@@ -47,7 +47,7 @@ def run(
         float, typer.Option(help="Time limit of one prediction, in seconds.")
     ] = 20.0,
 ) -> None:
-    """Run a method, or somebody's entry, over sets of pseudo-experiments.
+    """Run a method or an entry on many toys.
 
     Writes toys.parquet, score.json and report.html to the folder --out. Stopped at any moment
     and started again with the same command, it goes on where it was. For example:

@@ -36,7 +36,7 @@ def toys(
     ] = "scoring",
     force: Annotated[bool, typer.Option("--force", help="Overwrite toys that are there.")] = False,
 ) -> None:
-    """Write pseudo-experiments of the higgs task with a given truth.
+    """Write pseudo-experiments of a given truth.
 
     Each becomes toy_<n>.parquet with the 28 features only; the truth of all goes to truth.json.
     For example:
