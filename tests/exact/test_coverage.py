@@ -72,8 +72,8 @@ def test_pulls_are_as_wide_as_they_must_be(
     with_nuisances: Answers, without_nuisances: Answers
 ) -> None:
     # The constraint shrinks each nuisance towards its nominal, and truths are drawn from that
-    # prior, so that its distance to the truth has the fitted error. Differences of 1 / n_events,
-    # below 0.001, remain.
+    # prior, so that its distance to the truth has the fitted error. Differences of the
+    # order 1 / n_events remain: 0.002 for mu in 40,000 toys of another seed.
     for a in (with_nuisances, without_nuisances):
         for pulls, linear in zip(a.pulls, a.linear, strict=True):
             assert pulls.std() == pytest.approx(linear.std(), abs=0.004)

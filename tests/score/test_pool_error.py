@@ -10,8 +10,9 @@ import pytest
 from scipy.special import erf
 
 from sigma68.errors import DataError
-from sigma68.score.pool_error import PoolError, pool_error
-from sigma68.types import PoolStatistics
+from sigma68.inference.poisson import fit_mu
+from sigma68.score.pool_error import PoolError, pool_error, two_digits
+from sigma68.types import LEVEL, PoolStatistics
 
 
 def statistics(sumw: list[list[float]], sumw2: list[list[float]], rows: int) -> PoolStatistics:
@@ -65,22 +66,66 @@ def test_quadratic_loss_is_the_expansion_of_the_exact_one() -> None:
         assert 0.24 * b * b == pytest.approx(exact, rel=0.05)
 
 
-def test_b_is_what_toys_show() -> None:
-    """Counting with finite pools: the common shift of all toys has the width b says."""
-    rng = np.random.default_rng(1)
-    signal, background, weight = 50.0, 450.0, 0.5
-    pool = statistics(
-        [[signal, background]], [[signal * weight, background * weight]], int(500 / weight)
-    )
-    shifts = []
-    for _ in range(4000):
-        template = weight * rng.poisson(background / weight)
-        truth = weight * rng.poisson((signal + background) / weight)
-        shifts.append((truth - template - signal) / math.sqrt(signal + background))
-    # The template of this simulation lacks the signal's error, a tenth of the variance.
-    expected = math.sqrt(weight * 0.9 + weight)
-    assert np.std(shifts) == pytest.approx(expected, rel=0.04)
-    assert pool_error(pool, pool).b == pytest.approx(math.sqrt(2 * weight))
+# Expected events of s, b and c in three regions, and what one simulated event of each weighs.
+WORLD = np.array([[40.0, 100.0, 60.0], [30.0, 900.0, 300.0], [10.0, 2000.0, 500.0]])
+
+
+def made_pool(rng: np.random.Generator, weight: float, *, rescaled: bool) -> PoolStatistics:
+    """A pool of hard events with one to four rows each, of unequal weights, not all in one region.
+
+    `weight` is the mean weight of a row of b; of s and c a third and two thirds of that.
+    """
+    sumw, sumw2 = np.zeros_like(WORLD), np.zeros_like(WORLD)
+    n_regions = len(WORLD)
+    n_rows = 0
+    for p, mean in enumerate((weight / 3, weight, weight * 2 / 3)):
+        total = WORLD[:, p].sum()
+        ends = np.cumsum(WORLD[:, p]) / total
+        n_hard = rng.poisson(total / (2.5 * mean))
+        hard = np.repeat(np.arange(n_hard), rng.integers(1, 5, n_hard))
+        region = np.searchsorted(ends[:-1], rng.random(n_hard))[hard]
+        strays = rng.random(hard.size) < 0.25
+        region[strays] = np.searchsorted(ends[:-1], rng.random(np.count_nonzero(strays)))
+        weights = mean * rng.exponential(1.0, n_hard)[hard] * rng.uniform(0.5, 1.5, hard.size)
+        if rescaled:
+            weights *= total / weights.sum()
+        of_hard = np.bincount(hard * n_regions + region, weights, n_hard * n_regions)
+        of_hard = of_hard.reshape(n_hard, n_regions)
+        sumw[:, p], sumw2[:, p] = of_hard.sum(axis=0), (of_hard**2).sum(axis=0)
+        n_rows += hard.size
+    names = ("one", "two", "three")
+    return PoolStatistics(names, ("s", "b", "c"), (True, False, False), sumw, sumw2, n_rows)
+
+
+@pytest.mark.parametrize(("weight", "rescaled"), [(0.03, False), (0.06, False), (0.06, True)])
+def test_b_and_loss_are_what_pairs_of_pools_show(weight: float, rescaled: bool) -> None:
+    """Templates from one pool, toys from another: their common shift, and the coverage lost."""
+    rng = np.random.default_rng(7)
+    pairs, toys = 250, 30
+    shifts, found, covered = [], [], 0
+    for _ in range(pairs):
+        template = made_pool(rng, weight, rescaled=rescaled)
+        scoring = made_pool(rng, weight, rescaled=rescaled)
+        signal, background = template.sumw[:, 0], template.sumw[:, 1:].sum(axis=1)
+        expected = scoring.sumw.sum(axis=1)
+        # The Asimov data of the scoring pool are the mean of all its toys.
+        asimov = fit_mu(expected, signal, background)
+        shifts.append((asimov.mu_hat - 1) / asimov.delta_mu_hat)
+        found.append(pool_error(template, scoring))
+        for counts in rng.poisson(expected, (toys, len(expected))):
+            interval = fit_mu(counts, signal, background)
+            covered += interval.lower <= 1 <= interval.upper
+    b = float(np.mean([error.b for error in found]))
+    assert 0.25 < b < 0.75
+    # Rescaled to common totals, pools err less; all that is asked then is that b is no less.
+    spread_error = b / math.sqrt(2 * pairs)
+    assert np.std(shifts) < b + 3 * spread_error
+    assert np.std(shifts) > (0.8 if rescaled else 1.0) * b - 3 * spread_error
+    loss = LEVEL - covered / (pairs * toys)
+    # Binomial, and from pair to pair as 0.24 (b z)^2 does, whose spread is sqrt(2) of its mean.
+    loss_error = math.hypot(0.465 / math.sqrt(pairs * toys), 0.24 * b * b * math.sqrt(2 / pairs))
+    assert loss == pytest.approx(LEVEL - erf(1 / math.sqrt(2 * (1 + b * b))), abs=3 * loss_error)
+    assert np.mean([error.loss for error in found]) > loss - 3 * loss_error
 
 
 def test_warning_says_rows_shift_loss_and_remedy() -> None:
@@ -89,11 +134,17 @@ def test_warning_says_rows_shift_loss_and_remedy() -> None:
     assert text is not None
     assert text.startswith("1,000 rows cannot measure mu")
     assert "b = " in text
-    assert "68 percentage points" in text
+    assert "by up to 68 percentage points" in text
+    assert "one effective event for 1,000 expected ones" in text
     assert "more simulated events" in text
     other = pool_error(small, small).warning(60, "theta")
     assert other is not None
     assert "measure theta" in other
+
+
+def test_numbers_of_the_warning_are_for_reading() -> None:
+    numbers = (0.0123, 0.35, 1.0, 9.44, 12.3, 133.5, 16985.0)
+    assert [two_digits(v) for v in numbers] == ["0.012", "0.35", "1", "9.4", "12", "130", "17,000"]
 
 
 def test_warning_starts_where_the_loss_passes_s68() -> None:
