@@ -289,6 +289,16 @@ def test_compare_ranks_and_says_who_is_tied(finished: Path, tmp_path: Path) -> N
     assert document["entries"][-1]["name"] == "wide"
 
 
+def test_compare_states_no_error_where_none_is_known() -> None:
+    from sigma68.cli.compare import _cells
+    from sigma68.score.ranking import rank
+    from tests.score.made_toys import MU, made_toys
+
+    for sets, stated in ((1, False), (20, True)):
+        (entry,) = rank({"run": made_toys(sets, 50)}, MU).entries
+        assert any("±" in cell for cell in _cells(entry)) is stated
+
+
 def test_bias_writes_what_it_says_and_refuses_to_overwrite(tmp_path: Path, events: Path) -> None:
     out = tmp_path / "out.parquet"
     options = [

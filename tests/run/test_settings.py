@@ -54,7 +54,8 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
         ({"predict_seconds": 0.0}, "predict_seconds must be a positive"),
         ({"predict_seconds": float("nan")}, "predict_seconds must be a positive"),
         ({"fit_seconds": float("inf")}, "fit_seconds must be a positive"),
-        ({"epsilon": -0.1}, "epsilon must be 0 or more"),
+        ({"epsilon": -0.1}, "epsilon must be a positive number"),
+        ({"epsilon": 0.0}, "epsilon must be a positive number"),
         ({"pool": "mine"}, "pool must be"),
     ],
 )

@@ -49,6 +49,7 @@ def made_run(
     toys: pd.DataFrame,
     *,
     pool: dict[str, Any] | None = None,
+    fingerprint: str = "abc",
     **settings: Any,
 ) -> Path:
     """Write settings, toys, failures and pool error as a finished run does."""
@@ -66,7 +67,7 @@ def made_run(
     document = RunSettings(**{**asked, **settings}).to_json()
     (out / "settings.json").write_text(json.dumps(document))
     toys.to_parquet(out / "toys.parquet")
-    made_with = {"data_fingerprint": "abc", "versions": {"python": "3.11", "sigma68": "0.0"}}
+    made_with = {"data_fingerprint": fingerprint, "versions": {"python": "3.11", "sigma68": "0.0"}}
     (out / "provenance.json").write_text(json.dumps(made_with))
     with (out / "failures.jsonl").open("w") as file:
         for row in toys[toys["status"] != "ok"].itertuples():

@@ -54,7 +54,9 @@ _COLUMNS = ("rank", "run", "score", "68% of resamples", "width", "at 68.27%", "c
 def _cells(entry: RankedEntry) -> tuple[str, ...]:
     rescaled = "-"
     if entry.rescaled_width is not None:
-        rescaled = f"{entry.rescaled_width:.4f} ± {entry.rescaled_width_error or 0.0:.4f}"
+        rescaled = f"{entry.rescaled_width:.4f}"
+        if entry.rescaled_width_error is not None:
+            rescaled += f" ± {entry.rescaled_width_error:.4f}"
     return (
         "-" if entry.rank is None else str(entry.rank),
         entry.name,

@@ -68,8 +68,8 @@ class RunSettings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise SettingsError(f"{name} must be a positive number of seconds, not {value}")
-        if self.epsilon is not None and not (math.isfinite(self.epsilon) and self.epsilon >= 0):
-            raise SettingsError(f"epsilon must be 0 or more and finite, not {self.epsilon}")
+        if self.epsilon is not None and not (math.isfinite(self.epsilon) and self.epsilon > 0):
+            raise SettingsError(f"epsilon must be a positive number, not {self.epsilon}")
         if self.pool not in ("scoring", "final", "calibration", "train"):
             raise SettingsError(f"pool must be 'scoring' or 'final', not {self.pool!r}")
 

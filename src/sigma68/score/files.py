@@ -124,16 +124,15 @@ def rank_folders(
     task = task_of(first[1]) if task is None else task
     if task.answer != "interval":
         raise SettingsError(f"task {task.name!r} asks for no interval, which a ranking needs")
-    notes = []
-    for name, other in others:
-        for what in ("data", "seed", "split_seed", "pool"):
-            one, two = getattr(first[1], what), getattr(other, what)
-            if one != two:
-                notes.append(
-                    f"indicative only: {name!r} was run with {what}={two!r}, {first[0]!r} with "
-                    f"{one!r}, so that their toys are not the same"
-                )
-                break
+    made_from = {name: _origin(folder, settings[name]) for name, folder in named.items()}
+    origin = made_from[first[0]]
+    notes = [
+        f"indicative only: {name!r} was run with {what}={made_from[name][what]!r}, {first[0]!r} "
+        f"with {origin[what]!r}, so that their toys are not the same"
+        for name, _ in others
+        for what in origin
+        if origin[what] != made_from[name][what]
+    ]
     return rank(
         {name: read_toys(folder) for name, folder in named.items()},
         task.parameters[0],
@@ -165,6 +164,18 @@ def task_of(settings: RunSettings) -> Task:
     from sigma68.discover import load_task
 
     return load_task(settings.task)
+
+
+def _origin(folder: Path, settings: RunSettings) -> dict[str, Any]:
+    """What the toys of a run were made from, as far as their table does not show it.
+
+    Data go by their fingerprint: a path may hold other events than it did, and two paths the same.
+    """
+    from sigma68.run.provenance import read_provenance
+
+    fingerprint = (read_provenance(folder) or {}).get("data_fingerprint")
+    data = {"data": settings.data} if fingerprint is None else {"data_fingerprint": fingerprint}
+    return {"seed": settings.seed, "split_seed": settings.split_seed, "pool": settings.pool, **data}
 
 
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
