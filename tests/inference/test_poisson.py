@@ -76,6 +76,56 @@ def test_nothing_observed() -> None:
     assert interval.upper == pytest.approx(-2.0 + z_of_level(LEVEL) ** 2 / 4, rel=1e-12)
 
 
+def test_nothing_observed_in_many_bins() -> None:
+    # The bin that reaches 0 first holds the edge; the slope is that of all signal together.
+    s, b = np.array([40.0, 30.0, 10.0]), np.array([160.0, 1200.0, 9500.0])
+    interval = fit_mu(np.zeros(3), s, b)
+    assert interval.mu_hat == interval.lower == -4.0
+    assert interval.upper == pytest.approx(-4.0 + z_of_level(LEVEL) ** 2 / (2 * 80), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e6, 1e9, 1e12])
+def test_huge_counts_are_gaussian(scale: float) -> None:
+    """Five standard deviations of signal in two bins; sigma is (sum s^2 / n)^(-1/2)."""
+    b = np.array([scale, 4 * scale])
+    s = 5 * np.sqrt(scale) * np.array([1.0, 0.5])
+    sigma = float((s**2 / b).sum()) ** -0.5
+    interval = fit_mu(b, s, b)
+    accuracy = 3 / math.sqrt(scale)
+    assert interval.mu_hat == pytest.approx(0, abs=1e-6 * sigma)
+    assert interval.delta_mu_hat == pytest.approx(sigma, rel=accuracy)
+    assert interval.upper == pytest.approx(z_of_level(LEVEL) * sigma, rel=accuracy)
+    assert interval.lower == pytest.approx(-z_of_level(LEVEL) * sigma, rel=accuracy)
+
+
+@pytest.mark.parametrize(
+    ("n", "s", "b"),
+    [
+        ([1], [10.0], [1e6]),  # a deficit of nearly everything
+        ([1e6], [1.0], [1e-3]),
+        ([1e9], [1e-6], [1e9]),
+        ([1e-10], [1.0], [1.0]),
+        ([3, 7], [1.0, 2.0], [0.0, 5.0]),
+        ([0, 100, 1000], [10.0, 20.0, 1.0], [1.0, 80.0, 1000.0]),
+        ([0, 10], [1.0, 2.0], [3.0, 6.0000000001]),  # two edges as good as equal
+        ([0, 5], [1.0, 1e-5], [1e-9, 5.0]),
+    ],
+)
+def test_extremes_end_where_the_likelihood_says(
+    n: list[float], s: list[float], b: list[float]
+) -> None:
+    interval = fit_mu(n, s, b)
+    assert interval.lower <= interval.mu_hat < interval.upper
+    edge = -min(y / x for x, y in zip(s, b, strict=True))
+    assert interval.lower >= edge
+    best = twice_nll(interval.mu_hat, n, s, b)
+    rise = twice_nll(interval.upper, n, s, b) - best
+    assert rise == pytest.approx(z_of_level(LEVEL) ** 2, rel=1e-4, abs=1e-9 * abs(best))
+    if interval.lower > edge:
+        rise = twice_nll(interval.lower, n, s, b) - best
+        assert rise == pytest.approx(z_of_level(LEVEL) ** 2, rel=1e-4, abs=1e-9 * abs(best))
+
+
 def test_no_background_keeps_mu_positive() -> None:
     interval = fit_mu([9], [3.0], [0.0])
     assert interval.mu_hat == pytest.approx(3.0)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sigma68.errors import SettingsError
-from sigma68.score.intervals import score_intervals
+from sigma68.score.intervals import quantiles_score, score_intervals
 from sigma68.score.ranking import group_by_ties, rank
 from sigma68.score.resampling import resampled_counts
 from sigma68.score.rescaled import rescaled_width
@@ -48,6 +48,24 @@ def test_clearly_better_wins() -> None:
     low, high = ranking.differences["narrow", "wide"]
     assert low <= math.log(0.61 * 2 / 0.61) <= high + 0.1
     assert low > 0
+
+
+def test_a_difference_is_the_central_95_per_cent_of_10000_common_resamples() -> None:
+    entries = {"a": same_toys(), "b": same_toys(sigma=0.45, noise_seed=3)}
+    ranking = rank(entries, MU)
+    assert ranking.n_resamples == 10_000
+    counts = np.concatenate(list(resampled_counts(30, n_resamples=10_000)))
+    scores = {}
+    for name, toys in entries.items():
+        covers = (toys["p16"] <= toys["mu"]) & (toys["mu"] <= toys["p84"])
+        width = counts @ (toys["p84"] - toys["p16"]).groupby(toys["set"]).mean() / 30
+        coverage = counts @ covers.groupby(toys["set"]).mean() / 30
+        scores[name] = quantiles_score(width, coverage, 1500)
+    (first, second), found = next(iter(ranking.differences.items()))
+    expected = np.quantile(scores[first] - scores[second], [0.025, 0.975])
+    assert found == pytest.approx(tuple(expected), abs=1e-9)
+    # Tied exactly if 0 is between these ends.
+    assert ranking.is_tied("a", "b") == (expected[0] <= 0 <= expected[1])
 
 
 def test_same_quality_with_other_noise_ties() -> None:
