@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
+from io import TextIOWrapper
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -23,8 +25,8 @@ __all__ = ["app", "main"]
 class _Group(TyperGroup):
     """Turns whatever ends a command into one sentence and an exit code.
 
-    2: the user's input, a missing package or the disk; 130: stopped by Ctrl-C; 0: the reader of
-    a pipe went away.
+    2: the user's input, a missing package, the disk or the memory; 130: stopped by Ctrl-C (or
+    asked to end); 0: the reader of a pipe went away.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -35,7 +37,7 @@ class _Group(TyperGroup):
             # Python flushes stdout once more on its way out; give it somewhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
-        except (KeyboardInterrupt, Sigma68Error, OSError) as error:
+        except (KeyboardInterrupt, Sigma68Error, OSError, MemoryError) as error:
             sentence = _sentence(error)
             if sentence is None:
                 raise
@@ -50,6 +52,9 @@ def _sentence(error: BaseException) -> str | None:
     """What to tell the user; None for an error that is not theirs."""
     if isinstance(error, KeyboardInterrupt):
         return "stopped; run the same command again to go on"
+    if isinstance(error, MemoryError):
+        why = f" ({error})" if str(error) else ""
+        return f"there is not enough memory{why}: ask for less, or run on a larger machine"
     if isinstance(error, OSError):
         if error.errno not in _OF_THE_DISK:
             return None
@@ -112,10 +117,49 @@ app.add_typer(entry.app, name="entry")
 
 def main() -> None:
     """The console script."""
+    _open_standard_streams()
+    for wish in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C does it: what is half-written is cleaned up on the way out.
+        if signal.getsignal(wish) is signal.SIG_DFL:
+            signal.signal(wish, signal.default_int_handler)
+    for word in sys.argv[1:]:
+        if not _is_utf8(word):
+            typer.echo(
+                f"sigma68: {word!a} is not UTF-8: rename the file, or set a UTF-8 locale "
+                "(LC_ALL=C.UTF-8)",
+                err=True,
+            )
+            sys.exit(2)
     warnings.showwarning = _show_warning
     # What it says of the time stamps in fonts is no news to anybody.
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     app(prog_name="sigma68")
+
+
+def _open_standard_streams() -> None:
+    """Give the program a stdin, stdout and stderr that take whatever it says.
+
+    Closed ones would have their numbers taken by the files that are opened next, and a terminal
+    or a pipe that knows no ± would end the program.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _is_utf8(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _show_warning(

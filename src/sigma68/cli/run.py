@@ -87,8 +87,9 @@ def run(
         predict_seconds=predict_seconds,
         epsilon=epsilon,
     )
+    cores = len(os.sched_getaffinity(0)) if workers is None else workers
     with run_bar(f"{settings.subject} on {chosen.name}") as progress:
-        evaluate(settings, out, workers=workers or _cores(), progress=progress, retrain=retrain)
+        evaluate(settings, out, workers=cores, progress=progress, retrain=retrain)
     score = score_folder(out)
     report = write_report(out)
     print_verdict(out, score)
@@ -104,7 +105,3 @@ def _absolute(data: str) -> str:
     """A path made independent of the working folder; a name that a task knows is left alone."""
     path = Path(data)
     return str(path.resolve()) if path.exists() else data
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
