@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import tempfile
@@ -37,6 +36,7 @@ __all__ = ["LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"]
 
 POOL = "pool.json"
 LOG = "workers.log"
+_SCRATCH, _IN_USE = "sigma68-run-", "in-use"
 _LONGEST_LOG = 10 << 20
 _ENTRY_SECONDS = 30.0
 _DERIVED = ("score.json", "report.html", results.FILE_NAME)
@@ -78,7 +78,7 @@ def evaluate(
         if _adopt(settings, out):
             return out
         clean_parts(out)
-        with _scratch(out) as scratch:
+        with _scratch() as scratch:
             run = _Run(settings, out, task, progress)
             run.prepare(scratch, models, retrain)
             run.all_toys(scratch, workers)
@@ -211,8 +211,15 @@ def _adopt(settings: RunSettings, out: Path) -> bool:
     """Begin or go on in `out`; True if every toy is there already."""
     old = read_settings(out)
     toys = out / results.FILE_NAME
+    begun = toys.exists() or any((out / "shards").glob("set-*"))
+    if old is not None and not begun:
+        # A run that ended before its first toy (say, for a wrong --data) binds nobody.
+        for name in (provenance.FILE_NAME, settings_file.FILE_NAME):
+            with explained(out / name):
+                (out / name).unlink(missing_ok=True)
+        old = None
     if old is None:
-        if toys.exists() or (out / "shards").exists():
+        if begun:
             raise SettingsError(
                 f"{out} holds toys but no {settings_file.FILE_NAME}: give another output folder"
             )
@@ -249,22 +256,33 @@ def _locked(out: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A temporary folder, away from `out` and the truths in it, where entries are unpacked.
+def _scratch() -> Iterator[Path]:
+    """A temporary folder, away from the results and the truths in them, where entries are unpacked.
 
-    What an earlier sitting of this run left there when it was killed is removed: the lock on
-    `out` is ours, so nobody uses it.
+    It is locked as long as this process lives; those that killed runs left are removed.
     """
-    name = hashlib.blake2b(str(out.resolve()).encode(), digest_size=8).hexdigest()
-    prefix = f"sigma68-{name}-"
     place = Path(tempfile.gettempdir())
     with explained(place):
-        for left in place.glob(f"{prefix}*"):
-            if left.is_dir() and not left.is_symlink() and left.stat().st_uid == os.getuid():
-                shutil.rmtree(left)
-        scratch = tempfile.TemporaryDirectory(prefix=prefix)
-    with scratch as path:
-        yield Path(path)
+        # One without the mark is being made this instant.
+        for mark in place.glob(f"{_SCRATCH}*/{_IN_USE}"):
+            with contextlib.suppress(OSError), _folder_lock(mark.parent):
+                if mark.parent.stat().st_uid == os.getuid():
+                    shutil.rmtree(mark.parent)
+        scratch = tempfile.TemporaryDirectory(prefix=_SCRATCH)
+    with scratch as name, _folder_lock(Path(name)):
+        with explained(place):
+            (Path(name) / _IN_USE).touch()
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
