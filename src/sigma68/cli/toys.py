@@ -46,13 +46,13 @@ def toys(
     from sigma68.cli.console import say, steps
     from sigma68.discover import load_task
     from sigma68.errors import SettingsError
-    from sigma68.tasks.higgs.files import TRUTH_FILE, write_toys
+    from sigma68.tasks.higgs.files import TRUTH_FILE, holds_toys, write_toys
     from sigma68.tasks.higgs.nuisance import check_nuisances
     from sigma68.types import Truth
 
     if pool not in _POOLS:
         raise SettingsError(f"there is no pool {pool!r}: choose one of {', '.join(_POOLS)}")
-    if not force and out.is_dir() and any(out.glob("toy_*.parquet")):
+    if not force and holds_toys(out):
         raise SettingsError(f"{out} holds toys already: give another folder, or --force")
     nuisances = check_nuisances(
         nuisance_values(tes, jes, soft_met, ttbar_scale, diboson_scale, bkg_scale)

@@ -29,6 +29,7 @@ from sigma68.report.data_summary import (
     choose_axes,
 )
 from sigma68.report.style import render
+from sigma68.run.writing import replacing
 from sigma68.types import Feature, Labelled
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def summarise(source: DataSource, progress: Progress | None = None) -> DataSumma
     Raises
     ------
     DataError
-        If no event is left.
+        If no event is left, or none that weighs anything.
     """
     report = progress or (lambda what, fraction: None)
     axes = choose_axes(_sample(source, report), source.features, source.undefined)
@@ -117,6 +118,11 @@ def summarise(source: DataSource, progress: Progress | None = None) -> DataSumma
         for label, histograms in shifted.items():
             histograms.add(chunk[label])
         report("counting", min(nominal.n_rows / max(source.n_rows, 1), 1.0))
+    if not yields.sumw.any():
+        raise DataError(
+            f"all weights of {source.name} are 0: give events with their weights, there is nothing "
+            "to draw"
+        )
     return DataSummary(source, nominal, shifted, correlations, yields)
 
 
@@ -158,15 +164,15 @@ def write_data_report(
     jobs = list(_figures(summary, scored))
     try:
         (out / "figures").mkdir(parents=True, exist_ok=True)
+        index = out / "index.html"
+        index.unlink(missing_ok=True)  # the page is there once all its figures are
         for i, (section, name, draw) in enumerate(jobs):
             _save(draw(), out / "figures", name)
             sections.setdefault(section, []).append(name)
             report(f"drawing {name}", (i + 1) / len(jobs))
-        index = out / "index.html"
-        temporary = index.with_name(".index.html.partial")
-        temporary.write_text(_page(summary, sections), encoding="utf-8")
-        temporary.replace(index)
-    except OSError as error:
+        with replacing(index, sync=False) as part:
+            part.write_text(_page(summary, sections), encoding="utf-8")
+    except OSError as error:  # of the folder
         raise OutputError(
             f"{out} cannot be written ({error.strerror or error}): choose another folder"
         ) from error
@@ -224,9 +230,8 @@ def _figures(
 
 def _save(figure: Figure, folder: Path, name: str) -> None:
     for ending in _ENDINGS:
-        temporary = folder / f".{name}.{ending}.partial"
-        temporary.write_bytes(render(figure, ending))
-        temporary.replace(folder / f"{name}.{ending}")
+        with replacing(folder / f"{name}.{ending}", sync=False) as part:
+            part.write_bytes(render(figure, ending))
 
 
 def _page(summary: DataSummary, sections: Mapping[str, list[str]]) -> str:

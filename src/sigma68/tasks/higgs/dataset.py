@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,8 +196,11 @@ def _locate(source: Path) -> Path:
                 "or the path of the file"
             )
         return found[0]
-    if not os.path.lexists(source):
-        raise DataError(f"{source} does not exist: give a Parquet file of events or its folder")
+    if not source.exists():
+        dangling = " (it is a link that leads nowhere)" if source.is_symlink() else ""
+        raise DataError(
+            f"{source} does not exist{dangling}: give a Parquet file of events or its folder"
+        )
     return source
 
 

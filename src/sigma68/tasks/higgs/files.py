@@ -22,14 +22,15 @@ from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.dataset import BATCH_ROWS, open_parquet
 from sigma68.tasks.higgs.nuisance import check_nuisances, process_scales
 from sigma68.tasks.higgs.schema import FEATURES, IS_SIGNAL, PROCESSES
-from sigma68.tasks.higgs.writer import EventWriter
+from sigma68.tasks.higgs.writer import EventWriter, alone
 from sigma68.types import Labelled, Truth
 
-__all__ = ["TRUTH_FILE", "bias_file", "labelled_chunks", "write_toys"]
+__all__ = ["TRUTH_FILE", "bias_file", "holds_toys", "labelled_chunks", "write_toys"]
 
 TRUTH_FILE = "truth.json"
 """What the toys of a folder were made with; apart from them, since they hold features only."""
 
+_UNFINISHED = f".{TRUTH_FILE}.partial"
 _PEER_NOISE_SEED = 31415
 
 
@@ -121,9 +122,9 @@ def write_toys(
 ) -> list[Path]:
     """Write `count` pseudo-experiments of one truth as toy_<n>.parquet, features only.
 
-    Their truth, the seed and the fingerprint of the pool go to truth.json, written last: a
-    folder with that file is complete. Toys that were there are removed. `settings` are further
-    entries for it.
+    Their truth, the seed and the fingerprint of the pool go to truth.json, which gets its name
+    last: a folder with that file is complete. Toys that were there are removed. `settings` are
+    further entries for it.
 
     Raises
     ------
@@ -135,37 +136,50 @@ def write_toys(
     if count < 1 or seed < 0:
         raise SettingsError(f"count must be 1 or more and seed 0 or more, not {count} and {seed}")
     folder = Path(folder)
+    document = {
+        "task": task.name,
+        **truth.parameters,
+        **truth.nuisances,
+        "count": count,
+        "seed": seed,
+        "pool": pool.role,
+        "fingerprint": pool.fingerprint,
+        **(settings or {}),
+        "sigma68": __version__,
+    }
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (folder / TRUTH_FILE, *folder.glob("toy_*.parquet")):
-            old.unlink(missing_ok=True)
-        for n, values in enumerate(_toys(task, pool, truth, count, seed)):
-            paths.append(folder / f"toy_{n}.parquet")
-            with EventWriter(paths[-1], origin=False) as writer:
-                for first in range(0, values.shape[1], BATCH_ROWS):
-                    writer.write(values[:, first : first + BATCH_ROWS])
-            if progress is not None:
-                progress(paths[-1].name, (n + 1) / count)
-        document = {
-            "task": task.name,
-            **truth.parameters,
-            **truth.nuisances,
-            "count": count,
-            "seed": seed,
-            "pool": pool.role,
-            "fingerprint": pool.fingerprint,
-            **(settings or {}),
-            "sigma68": __version__,
-        }
-        temporary = folder / f".{TRUTH_FILE}.partial"
-        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / TRUTH_FILE)
+        # It stays where this is interrupted, and says so.
+        with alone(folder / _UNFINISHED) as unfinished:
+            unfinished.write((json.dumps(document, indent=2) + "\n").encode())
+            unfinished.flush()
+            for pattern in (TRUTH_FILE, "toy_*.parquet", ".toy_*.parquet.partial"):
+                for old in folder.glob(pattern):
+                    old.unlink(missing_ok=True)
+            for n, values in enumerate(_toys(task, pool, truth, count, seed)):
+                paths.append(folder / f"toy_{n}.parquet")
+                with EventWriter(paths[-1], origin=False) as writer:
+                    for first in range(0, values.shape[1], BATCH_ROWS):
+                        writer.write(values[:, first : first + BATCH_ROWS])
+                if progress is not None:
+                    progress(paths[-1].name, (n + 1) / count)
+            (folder / _UNFINISHED).replace(folder / TRUTH_FILE)
+    except BlockingIOError as error:
+        raise OutputError(
+            f"another program is writing toys to {folder}: wait until it ends, or give another "
+            "folder"
+        ) from error
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written ({error.strerror or error}): choose another folder"
         ) from error
     return paths
+
+
+def holds_toys(folder: Path) -> bool:
+    """Whether there are toys in `folder` that an interrupted `write_toys` did not leave there."""
+    return any(folder.glob("toy_*.parquet")) and not (folder / _UNFINISHED).exists()
 
 
 def _toys(

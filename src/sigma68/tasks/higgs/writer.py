@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from sigma68.errors import OutputError
 from sigma68.tasks.higgs.schema import DERIVED, FEATURES, IS_SIGNAL, PRIMARIES, PROCESSES
 
-__all__ = ["EventWriter"]
+__all__ = ["EventWriter", "alone"]
 
 
 class EventWriter:
@@ -30,7 +30,8 @@ class EventWriter:
     Raises
     ------
     OutputError
-        If the file cannot be written (permissions, missing folder, full disk).
+        If the file cannot be written (permissions, missing folder, full disk), or somebody else
+        is writing it.
     """
 
     def __init__(
@@ -43,12 +44,16 @@ class EventWriter:
     ) -> None:
         self.path = Path(path)
         self.n_rows = 0
-        self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.partial")
+        self._temporary = self.path.with_name(f".{self.path.name}.partial")
         self._schema = _file_schema(origin, hard_event, decay)
         self._sink: Any = None
         try:
-            self._sink = self._temporary.open("xb")
+            self._sink = alone(self._temporary)
             self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another program is writing {self.path}: wait until it ends, or give another name"
+            ) from error
         except OSError as error:
             self._failed(error)
 
@@ -101,10 +106,13 @@ class EventWriter:
             self._writer.close()
             self._sink.flush()
             os.fsync(self._sink.fileno())
-            self._sink.close()
             self._temporary.replace(self.path)
+            self._sink.close()  # and with it goes the lock
         except OSError as error:
             self._failed(error)
+        except BaseException:
+            self._discard()
+            raise
 
     def __enter__(self) -> EventWriter:
         return self
@@ -127,8 +135,10 @@ class EventWriter:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             self._writer.close()
         with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
             self._sink.close()
-        self._temporary.unlink(missing_ok=True)
+        self._sink = None
 
     def _failed(self, error: OSError) -> NoReturn:
         self._discard()
@@ -136,6 +146,39 @@ class EventWriter:
             f"{self.path} cannot be written ({error.strerror or error}): "
             "choose a folder that exists, is writable and has space"
         ) from error
+
+
+def alone(path: Path) -> BinaryIO:
+    """`path`, empty, opened for writing by this program alone; what a killed one left is reused.
+
+    Raises
+    ------
+    BlockingIOError
+        If another program is writing it.
+    """
+    while True:
+        stream = open(path, "ab", opener=_own)  # noqa: SIM115
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(stream, path):
+                stream.truncate(0)
+                stream.seek(0)
+                return stream
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()  # whoever wrote it has just finished: it has its name, and is not ours
+
+
+def _own(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def _is(stream: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _file_schema(origin: bool, hard_event: bool, decay: bool) -> pa.Schema:
