@@ -7,6 +7,7 @@ Without nuisances the narrowest interval possible is known from the density lamb
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,31 @@ def test_without_systematics_coverage_is_right(without: dict[str, Verdict], name
 def test_without_systematics_the_bias_is_the_pools(without: dict[str, Verdict], name: str) -> None:
     """The templates' own error, about 1/sqrt(50) of a standard deviation, shifts all toys."""
     assert abs(without[name].pull) < 3 * (1 / math.sqrt(50) + 1 / math.sqrt(N_TOYS))
+
+
+def test_the_bias_of_counting_is_that_of_its_yields(
+    task: Gaussian, counting: Counting, without: dict[str, Verdict]
+) -> None:
+    """What passes the cut is known in closed form, and so is what the finite pool does to pulls."""
+    cut, model = counting.cut, task.likelihood()
+    assert cut is not None
+    assert cut.side == "above"
+    middle = {"x": model.signal_x, "y": model.signal_y}[cut.feature]
+    signal, background = (
+        events * NormalDist(at, width).cdf(2 * at - cut.threshold)
+        for events, at, width in (
+            (model.signal_events, middle, model.signal_width),
+            (model.background_events, 0.0, model.background_width),
+        )
+    )
+    # Sums of equal weights: errors of 1 / sqrt(500 S) and 1 / sqrt(50 B), relatively.
+    assert counting.signal == pytest.approx(signal, rel=3 / math.sqrt(500 * signal))
+    assert counting.background == pytest.approx(background, rel=3 / math.sqrt(50 * background))
+    mu = np.linspace(0.1, 3, 291)
+    n = mu * signal + background
+    # The second term is the mean of (n - nu) / sqrt(n).
+    pulls = (n - mu * counting.signal - counting.background) / np.sqrt(n) - 0.5 / np.sqrt(n)
+    assert without["counting"].pull == pytest.approx(pulls.mean(), abs=3 / math.sqrt(N_TOYS))
 
 
 def test_bdt_is_as_narrow_as_the_exact_likelihood_and_counting_is_not(
