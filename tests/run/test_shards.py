@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -35,6 +36,20 @@ def result(set: int, toy: int) -> ToyResult:
         return ToyResult(set, toy, truth, None, "failed", 0.5, "no minimum")
     interval = Interval(1.0 + toy / 3, 0.1, 0.9, 1.1)
     return ToyResult(set, toy, truth, Prediction.interval("mu", interval), "ok", 0.25)
+
+
+def test_what_a_failed_toy_says_can_always_be_kept(task: Task, tmp_path: Path) -> None:
+    words = "\udc80 \x1b[2J \x00 \u202e two\nlines \u2603" + "x" * 100_000
+    shards = Shards(tmp_path, task)
+    for job in JOBS:
+        shards.add(dataclasses.replace(result(*job), status="failed", message=words))
+    shards.finish(SETS, TOYS)
+    lines = (tmp_path / "failures.jsonl").read_text().splitlines()
+    assert len(lines) == len(JOBS)
+    message = json.loads(lines[0])["message"]
+    assert message.startswith("   [2J     two\nlines \u2603xxx")
+    assert message.replace("\n", "").isprintable()
+    assert len(message) == 2000
 
 
 def run(out: Path, task: Task, jobs: list[tuple[int, int]] = JOBS) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sigma68.errors import DataError
+from sigma68.printable import printable
 from sigma68.protocols import Task
 from sigma68.run import results
 from sigma68.run.writing import clean_parts, explained, make_folder, replacing
@@ -74,7 +75,7 @@ class Shards:
         OutputError
             If it cannot be written; the toy is then not finished.
         """
-        row = {**results.row(self.task, result), _MESSAGE: result.message}
+        row = {**results.row(self.task, result), _MESSAGE: printable(result.message)}
         folder = self.folder / f"set-{result.set}"
         if not self._open.get(result.set):
             make_folder(folder)
