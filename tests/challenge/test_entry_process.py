@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +19,7 @@ from sigma68.challenge.entries import (
     EntryInvalid,
     EntryProcess,
     EntryTimeout,
+    EntryToyError,
     open_entry,
 )
 from sigma68.errors import EntryError
@@ -206,6 +210,63 @@ def test_only_p16_and_p84_decide(
     assert interval.delta_mu_hat != interval.delta_mu_hat
 
 
+ODD = """
+class Odd(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+"""
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        ("raise Odd", "Odd: its own message cannot be shown (model.py, line"),
+        (r"raise ValueError('\udc80\x1b[2J\x00')", "ValueError:   [2J  (model.py, line"),
+        ("raise ValueError('x' * 5_000_000)", "xxx (model.py, line"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: no message (model.py, line"),
+        ("raise BaseException('base')", "BaseException: base (model.py, line"),
+        ("return {'p16': 0.5, 'p84': -10**400}", "p84 is -inf: predict must return finite"),
+    ],
+)
+def test_odd_exceptions_are_put_in_plain_words(
+    act: str, words: str, write_entry: WriteEntry, run_entry: RunEntry, toy: Observation
+) -> None:
+    process = run_entry(write_entry(with_predict(act, top=ODD)))
+    with pytest.raises(EntryToyError) as caught:
+        process.predict(toy)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 600
+    assert process.is_ready
+
+
+def test_an_entry_may_close_its_streams_and_fork(
+    write_entry: WriteEntry, run_entry: RunEntry, toy: Observation
+) -> None:
+    body = """
+if self.asked == 1:
+    sys.stdout.close()
+    os.close(2)
+if self.asked == 2:
+    sys.stdout = sys.stderr = None
+if self.asked == 3 and os.fork() == 0:
+    pass  # the child returns as well, and may not answer
+if self.asked == 4 and os.fork() == 0:
+    sys.exit("the child")
+if self.asked == 5:
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(5)
+"""
+    process = run_entry(write_entry(with_predict(body + ANSWER)))
+    for _ in range(4):
+        assert answered(process, toy).lower == 0.5
+    begin = time.monotonic()
+    with pytest.raises(EntryCrashed, match="exit code 5"):
+        process.predict(toy)
+    assert time.monotonic() - begin < 10
+
+
 def test_an_exception_in_predict_costs_one_toy_and_no_restart(
     write_entry: WriteEntry, run_entry: RunEntry, toy: Observation
 ) -> None:
@@ -298,6 +359,77 @@ time.sleep(600)
     while _alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _alive(pid)
+
+
+# A child that leaves the process group: by its own session, and as a daemon from elsewhere.
+ESCAPES = {
+    "session": "pid = subprocess.Popen(['setsid', 'sleep', '600']).pid",
+    "daemon": """
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir("/")
+        os.write(writing, str(os.getpid()).encode())
+        time.sleep(600)
+    os._exit(0)
+pid = int(os.read(reading, 20))
+""",
+    "other home": "pid = subprocess.Popen(['setsid', 'env', '-i', 'sleep', '600']).pid",
+}
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+@pytest.mark.parametrize("end", ["close", "crash", "orphaned"])
+def test_children_that_left_the_process_group_die_too(
+    escape: str,
+    end: str,
+    write_entry: WriteEntry,
+    run_entry: RunEntry,
+    toy: Observation,
+    tmp_path: Path,
+) -> None:
+    note = tmp_path / "pid"
+    body = ESCAPES[escape] + f"\nopen({str(note)!r}, 'w').write(str(pid))\n"
+    body += "os._exit(1)\n" if end == "crash" else ""
+    process = run_entry(write_entry(with_predict(body + ANSWER)))
+    child = process._process
+    assert child is not None
+    assert child.stdin is not None
+    if end == "crash":
+        with pytest.raises(EntryCrashed):
+            process.predict(toy)
+    else:
+        process.predict(toy)
+        if end == "close":
+            process.close()
+        else:
+            child.stdin.close()  # what happens to a pipe when its owner is killed
+            assert child.wait(timeout=10) == -signal.SIGKILL
+    pid = int(note.read_text())
+    deadline = time.monotonic() + 5
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _alive(pid)
+
+
+def test_folders_that_an_entry_has_locked_are_removed(
+    write_entry: WriteEntry, run_entry: RunEntry, toy: Observation
+) -> None:
+    body = """
+os.makedirs("locked/in")
+open("locked/in/file", "w").close()
+for folder in ("locked/in", "locked", os.environ["TMPDIR"], os.environ["HOME"], "."):
+    os.chmod(folder, 0)
+if self.asked == 1:
+    os._exit(1)
+"""
+    process = run_entry(write_entry(with_predict(body + ANSWER)))
+    for _ in range(2):
+        with pytest.raises(EntryCrashed, match="exit code 1"):
+            process.predict(toy)
+    process.close()
+    assert not process._private.exists()
 
 
 def _alive(pid: int) -> bool:
@@ -404,12 +536,47 @@ json.dump(seen, open({str(note)!r}, "w"))
     for secret in ("987654321", "1.2345678", "0.7654321", "1.0123456", "SIGMA68", "/secret"):
         assert secret not in everything
     allowed = {"PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "TMPDIR"}
-    allowed |= {"PYTHONHASHSEED", "PYTHONUNBUFFERED", "PYTHONPATH", "MPLBACKEND"}
+    allowed |= {
+        "PYTHONHASHSEED",
+        "PYTHONUNBUFFERED",
+        "PYTHONPATH",
+        "MPLBACKEND",
+        "NUMBA_THREADING_LAYER",
+    }
     assert set(seen["environment"]) <= allowed | {"CUDA_VISIBLE_DEVICES"}
     assert seen["arguments"][1:] == ["-P", "-s", "-m", "sigma68.challenge.entry_child"]
     assert Path(seen["environment"]["HOME"]).name == "home"
     assert any("'op': 'predict'" in frame for frame in seen["frames"])
     assert all(name.startswith(("pipe:", "/dev/null", "/")) for name in seen["descriptors"])
+
+
+def test_the_truth_is_nowhere_in_its_memory(
+    write_entry: WriteEntry, run_entry: RunEntry, toy: Observation
+) -> None:
+    body = "self.known = float(data['x'].iloc[7])\n"
+    process = run_entry(write_entry(with_predict(body + ANSWER)))
+    process.predict(toy)
+    assert process._process is not None
+    pid = process._process.pid
+
+    def held(value: float) -> bool:
+        return any(struct.pack("<d", value) in memory for memory in _memory(pid))
+
+    assert held(float(toy["x"][7]))  # what is there is found
+    for secret in (1.2345678, 0.7654321, 1.0123456):
+        assert not held(secret)
+
+
+def _memory(pid: int) -> Iterator[bytes]:
+    """All that a child of ours may write to, piece by piece."""
+    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in maps:
+            span, mode, *_ = line.split()
+            first, last = (int(end, 16) for end in span.split("-"))
+            if mode.startswith("rw"):
+                memory.seek(first)
+                yield memory.read(last - first)
 
 
 def test_what_is_sent_for_a_toy_is_its_events_alone(
@@ -432,7 +599,7 @@ def test_what_is_sent_for_a_toy_is_its_events_alone(
     process = run_entry(write_entry())
     process.predict(toy)
     assert [set(header) for header, _ in sent] == [
-        {"op", "n", "train", "compat"},
+        {"op", "n", "train", "compat", "private"},
         {"op", "n"},
         {"op", "n"},
     ]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
+import os
+import subprocess
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from benchmarks.events import made_events
 
+import sigma68
 from sigma68.challenge.entries import EntryProcess, export_train, open_entry
-from sigma68.challenge.entry_child import CompatFinder
+from sigma68.challenge.old_modules import write_old_modules
 from sigma68.protocols import Pools
 from sigma68.seeds import stream
 from sigma68.tasks.higgs.schema import FEATURES
 from sigma68.tasks.higgs.task import Higgs
 from sigma68.types import Interval, Truth
-
-COMPAT = "sigma68.tasks.higgs.compat"
 
 OLD = """
 import os
@@ -90,32 +89,89 @@ def test_an_old_entry_works_unchanged_on_higgs_events(pools: Pools, tmp_path: Pa
     assert 1e-4 < answer.delta_mu_hat < 0.2
 
 
-@pytest.fixture
-def no_peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The world as an entry's process sees it where HiggsML is not installed."""
+# What a fork inherits, spawned processes import anew: model.py, and what it imports.
+PARALLEL = """
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from systematics import systematics
 
-    def named(module: str) -> bool:
-        return module.partition(".")[0] in ("HiggsML", "systematics", "derived_quantities")
+def count(given):
+    events, tes = given
+    return float(systematics(events, tes=tes)["weights"].sum())
 
-    importlib.import_module(COMPAT)
-    known = {name: sys.modules.pop(name) for name in list(sys.modules) if named(name)}
-    finders = [CompatFinder(COMPAT, packaged=True), CompatFinder(COMPAT, packaged=False)]
-    monkeypatch.setattr(sys, "meta_path", finders)
-    yield
-    for name in [name for name in sys.modules if named(name)]:
-        del sys.modules[name]
-    sys.modules.update(known)
+class Model:
+    def __init__(self, get_train_set, systematics):
+        self.events = get_train_set(train_size=500)
+
+    def fit(self):
+        todo = [(self.events, 0.98 + 0.01 * i) for i in range(4)]
+        alone = [count(one) for one in todo]
+        for method in ("fork", "spawn"):
+            with multiprocessing.get_context(method).Pool(2) as pool:
+                assert pool.map(count, todo) == alone, method
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(count, todo * 8)) == alone * 8
+
+    def predict(self, test_set):
+        return {"p16": 0.5, "p84": 1.5}
+"""
 
 
-@pytest.mark.usefixtures("no_peer")
-def test_the_old_modules_are_there_without_the_peer() -> None:
-    compat = importlib.import_module(COMPAT)
-    wanted = {"systematics": compat.systematics, "derived_quantities": compat.DER_data}
-    for name, function in wanted.items():
-        for module in (name, f"HiggsML.{name}"):
-            assert getattr(importlib.import_module(module), function.__name__) is function
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("HiggsML.datasets")
+def test_an_entry_may_work_in_parallel(pools: Pools, tmp_path: Path) -> None:
+    folder = tmp_path / "parallel"
+    folder.mkdir()
+    (folder / "model.py").write_text(PARALLEL)
+    train = export_train(pools.train, tmp_path / "train.arrow")
+    entry = open_entry(folder, tmp_path / "work")
+    with EntryProcess(entry, Higgs(), train, fit_seconds=60.0, threads=2) as process:
+        process.start()
+        process.fit()
+
+
+def _imported(code: str, *places: Path) -> str:
+    """What a fresh interpreter prints that knows this project, and no installed HiggsML."""
+    home = Path(sigma68.__file__).parents[1]
+    block = "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; "
+    path = os.pathsep.join(str(place) for place in (*places, home))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", block + code],
+        env={"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [("systematics", "systematics"), ("derived_quantities", "DER_data")]
+)
+def test_the_old_modules_are_there_without_the_peer(
+    name: str, function: str, tmp_path: Path
+) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (tmp_path / "stand_in.py").write_text(f"def {function}(): pass\n")
+    write_old_modules(modules, "stand_in")
+    for module in (name, f"HiggsML.{name}"):
+        code = f"from {module} import {function}; print({function}.__module__)"
+        assert _imported(code, modules, tmp_path) == "stand_in\n"
+    assert "ModuleNotFoundError" in _imported("import HiggsML.datasets", modules, tmp_path)
+
+
+def test_an_installed_package_keeps_its_other_modules(tmp_path: Path) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    installed = tmp_path / "installed" / "HiggsML"
+    installed.mkdir(parents=True)
+    for name in ("__init__", "systematics", "datasets"):
+        (installed / f"{name}.py").write_text("systematics = 'theirs'\n")
+    (tmp_path / "stand_in.py").write_text("systematics = 'ours'\n")
+    write_old_modules(modules, "stand_in")
+    code = (
+        "from HiggsML import datasets, systematics as s; print(datasets.systematics, s.systematics)"
+    )
+    assert _imported(code, modules, installed.parent, tmp_path) == "theirs ours\n"
 
 
 def test_a_module_of_the_entry_itself_comes_first(pools: Pools, tmp_path: Path) -> None:

@@ -74,6 +74,73 @@ def test_a_changed_entry_is_not_continued(entry: Path, tmp_path: Path) -> None:
         evaluate(settings_of(entry), tmp_path / "run")
 
 
+PROBE = """
+import gc, json, os, sys
+from pathlib import Path
+
+def read(path):
+    try:
+        return Path(path).read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+def files(folder):
+    return [str(p) + read(p) for p in Path(folder).rglob("*") if p.is_file()]
+
+class Model:
+    def __init__(self, **offered):
+        self.offered = offered
+
+    def fit(self):
+        pass
+
+    def predict(self, test_set):
+        me = Path("/proc/self")
+        seen = [read(me / name) for name in ("environ", "cmdline", "maps", "mountinfo", "status")]
+        seen += [os.readlink(path) for path in (me / "fd").iterdir() if path.is_symlink()]
+        seen += sys.argv + sys.orig_argv + sys.path + list(sys.modules)
+        seen += files(".") + files(os.environ["HOME"]) + files(os.environ["TMPDIR"])
+        held = set()
+        for one in gc.get_objects():
+            if type(one) in (dict, list, tuple):
+                values = list(one.values()) if type(one) is dict else one
+                held.update(str(v) for v in values if type(v) in (str, bytes, int, float))
+        seen += [text for text in held if len(text) < 1000]
+        frame = sys._getframe()
+        while frame is not None:
+            seen += [frame.f_code.co_filename, str({k: v for k, v in frame.f_locals.items() if k not in ("seen", "held", "values")})]
+            frame = frame.f_back
+        with open(NOTE, "a") as note:
+            note.write(json.dumps(seen) + "\\n")
+        return {"p16": 0.5, "p84": 1.5}
+"""
+
+
+def test_a_run_gives_nothing_away(
+    entry: Path, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an entry can see of itself names neither truths, seed, data nor the run's folder."""
+    note = tmp_path / "seen" / "note.jsonl"
+    note.parent.mkdir()
+    model = PROBE.replace("NOTE", repr(str(note)))
+    monkeypatch.setenv("SIGMA68_CACHE", str(tmp_path / "cache-of-the-run"))
+    (entry / "model.py").write_text(model)
+    settings = settings_of(
+        entry, seed=987654321, toys=2, split_seed=123454321, nuisances=("shift", "bkg_scale")
+    )
+    out = evaluate(settings, tmp_path / "folder-of-the-run")
+    toys = read_toys(out)
+    assert list(toys["status"]) == ["ok", "ok"]
+    lines = note.read_text().splitlines()
+    assert len(lines) == 2
+    truths = toys[["mu", *(n.name for n in task.nuisances)]].to_numpy().ravel()
+    secrets = [repr(float(value)) for value in truths]
+    secrets += ["987654321", "123454321", "folder-of-the-run", "cache-of-the-run", str(entry)]
+    for line in lines:
+        assert "sigma68.challenge.entry_child" in line  # it does see what it is
+        assert not [secret for secret in secrets if secret in line]
+
+
 def test_an_entry_that_cannot_be_used(entry: Path, tmp_path: Path) -> None:
     (entry / "model.py").write_text("import nothing_of_that_name")
     with pytest.raises(EntryError, match="nothing_of_that_name"):

@@ -7,10 +7,12 @@ ours and trusts nothing of it.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from sigma68.challenge.failures import EntryInvalid
+from sigma68.printable import printable
 from sigma68.types import Interval
 
 __all__ = ["KEYS", "describe", "plain_number", "to_interval"]
@@ -52,13 +54,13 @@ def to_interval(described: Mapping[str, Any]) -> Interval:
     if not isinstance(numbers, dict) or not isinstance(problems, dict):
         raise EntryInvalid("the answer of predict came in a form that is none")
     if "" in problems:
-        raise EntryInvalid(_printable(problems[""]))
+        raise EntryInvalid(printable(problems[""]))
     values: dict[str, float] = {}
     for key in KEYS:
         values[key] = plain_number(numbers.get(key))
         if key in _DECIDING and not math.isfinite(values[key]):
             what = problems.get(key) or f"is {values[key]}"
-            raise EntryInvalid(f"{key} {_printable(what)}: predict must return finite p16 and p84")
+            raise EntryInvalid(f"{key} {printable(what)}: predict must return finite p16 and p84")
     if values["p16"] > values["p84"]:
         raise EntryInvalid(
             f"the interval is reversed: p16 = {values['p16']:g} lies above p84 = {values['p84']:g}"
@@ -82,6 +84,8 @@ def _number(value: Any) -> float | None:
 
     if isinstance(value, str | bytes | bool | np.bool_) or value is None:
         return None
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return math.inf if value > 0 else -math.inf
     try:
         array = np.asarray(value)
         if array.size != 1 or array.dtype.kind not in "iuf":
@@ -102,8 +106,3 @@ def _kind(value: Any) -> str:
     if isinstance(shape, tuple) and len(shape):
         return f"{article} {kind} of shape {shape}"
     return f"{article} {kind}"
-
-
-def _printable(words: Any, longest: int = 300) -> str:
-    text = str(words)[:longest]
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -9,10 +9,9 @@ Requests are `{"op": "start" | "fit" | "predict", "n": ...}`; a reply repeats `n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
-import importlib.abc
-import importlib.machinery
 import inspect
 import os
 import random
@@ -22,11 +21,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from sigma68.challenge.strays import end_strays
 from sigma68.run.frames import (
     arrow_to_observation,
     read_frame,
@@ -34,46 +34,8 @@ from sigma68.run.frames import (
     write_frame,
 )
 
-_OLD_NAMES = ("systematics", "derived_quantities")
 _LONGEST = 8000
-
-
-class CompatFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets entries import `systematics` and `derived_quantities`, alone or from `HiggsML`.
-
-    A module of that name in the entry's own folder comes first. `HiggsML` itself, if installed,
-    stays what it is, but for these two modules: an entry's results must not depend on whether
-    the machine has it.
-    """
-
-    def __init__(self, compat: str, *, packaged: bool) -> None:
-        self._compat = compat
-        self._packaged = packaged
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if self._packaged:
-            wanted = fullname in tuple(f"HiggsML.{name}" for name in _OLD_NAMES)
-        else:
-            wanted = fullname in (*_OLD_NAMES, "HiggsML")
-        if not wanted:
-            return None
-        return importlib.machinery.ModuleSpec(
-            fullname, self, origin=self._compat, is_package=fullname == "HiggsML"
-        )
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__name__ == "HiggsML":
-            return
-        compat = importlib.import_module(self._compat)
-        if module.__name__.endswith("derived_quantities"):
-            module.__dict__["DER_data"] = compat.DER_data
-        else:
-            module.__dict__["systematics"] = compat.systematics
+_LONGEST_WORDS = 400
 
 
 class Host:
@@ -81,18 +43,18 @@ class Host:
 
     def __init__(self) -> None:
         self.folder = Path.cwd()
+        self.private: Path | None = None
         self.model: Any = None
 
     def start(self, header: dict[str, Any], body: memoryview) -> None:
         """Import model.py and construct its Model."""
         from sigma68.challenge.train_set import TrainSet
 
+        self.private = Path(header["private"])
         sys.path.insert(0, str(self.folder))
         compat = header.get("compat")
         systematics: Any = None
         if compat is not None:
-            sys.meta_path.insert(0, CompatFinder(compat, packaged=True))
-            sys.meta_path.append(CompatFinder(compat, packaged=False))
             systematics = importlib.import_module(compat).systematics
         get_train_set = TrainSet(Path(header["train"]))
         _seed(68)
@@ -131,8 +93,13 @@ class NotAnEntry(Exception):  # noqa: N818
 def main() -> None:
     """Serve requests until the other side closes."""
     reading, writing = take_standard_streams()
-    threading.Thread(target=_die_with_parent, args=(reading,), daemon=True).start()
     host = Host()
+    me = os.getpid()
+    os.register_at_fork(after_in_child=lambda: _forget(reading, writing))
+    with contextlib.suppress(OSError):  # a container may forbid it
+        # Where memory runs out, the system shall end the entry and not the run.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    threading.Thread(target=_die_with_parent, args=(reading, host), daemon=True).start()
     jobs: dict[str, Callable[[dict[str, Any], memoryview], dict[str, Any] | None]] = {
         "start": host.start,
         "fit": host.fit,
@@ -148,10 +115,13 @@ def main() -> None:
             reply = {"n": header["n"], "ok": False, **_explain(error, host.folder)}
         reply["seconds"] = time.perf_counter() - begin
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(Exception):  # the entry may have closed or replaced it
+                stream.flush()
+        if os.getpid() != me:
+            os._exit(0)  # the entry has forked, and its child came back here: it is not asked
         write_frame(writing, reply)
         del frame, body
-    _end()
+    _end(host.private)
 
 
 def _arguments(cls: type, get_train_set: Any, systematics: Any) -> dict[str, Any]:
@@ -188,7 +158,7 @@ def _no_model(module: ModuleType) -> str:
 def _explain(error: BaseException, folder: Path) -> dict[str, str]:
     """A sentence about an exception, pointing at the entry's own line, and its traceback."""
     kind = type(error).__name__
-    words = str(error).strip() or "no message"
+    words = _words(error)
     hint = kind
     if isinstance(error, NotAnEntry):
         sentence = words
@@ -209,6 +179,14 @@ def _explain(error: BaseException, folder: Path) -> dict[str, str]:
     return {"error": sentence[:_LONGEST], "traceback": text[-_LONGEST:], "hint": hint}
 
 
+def _words(error: BaseException) -> str:
+    try:
+        words = str(error).strip()
+    except Exception:  # noqa: BLE001 (an entry's own exception may fail at this as well)
+        words = "its own message cannot be shown"
+    return words[:_LONGEST_WORDS] or "no message"
+
+
 def _place(error: BaseException, folder: Path) -> str:
     """The last line of the entry's own code that the exception went through."""
     root = str(folder.resolve()) + os.sep
@@ -226,16 +204,25 @@ def _seed(value: int) -> None:
     np.random.seed(value)  # noqa: NPY002 (entries use the global state)
 
 
-def _die_with_parent(reading: int) -> None:
+def _forget(reading: int, writing: int) -> None:
+    """In a child that the entry has forked: our pipes are not its own, and end when we do."""
+    for descriptor in (reading, writing):
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def _die_with_parent(reading: int, host: Host) -> None:
     """Kill this process and its children as soon as the other end of the pipe is closed."""
     poll = select.poll()
     poll.register(reading, 0)  # POLLHUP is always reported, data is not
     poll.poll()
-    _end()
+    _end(host.private)
 
 
-def _end() -> None:
+def _end(private: Path | None) -> None:
     """End this process and whatever it has started."""
+    if private is not None:
+        end_strays(private)
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(0)

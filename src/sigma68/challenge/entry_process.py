@@ -8,6 +8,7 @@ the command (`command_prefix`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -24,9 +25,12 @@ from typing import IO, Any
 import sigma68
 from sigma68.challenge.answers import plain_number, to_interval
 from sigma68.challenge.failures import EntryCrashed, EntryFailed, EntryTimeout, EntryToyError
+from sigma68.challenge.old_modules import write_old_modules
 from sigma68.challenge.opening import Entry
+from sigma68.challenge.strays import end_strays
 from sigma68.challenge.train_set import compat_module, export_train
 from sigma68.errors import EntryError, ProtocolError
+from sigma68.printable import printable
 from sigma68.protocols import Pool, Task
 from sigma68.run.frames import PIPE_SIZE, observation_to_arrow, read_frame, write_frame
 from sigma68.types import Labelled, Observation, Prediction
@@ -129,14 +133,14 @@ class EntryProcess:
             If that fails or takes longer than `fit_seconds`; the entry's own words are in it.
         """
         self._stop()
-        home = self._fresh_folders()
+        self._fresh_folders()
         self._process = subprocess.Popen(
             [*self._prefix, sys.executable, "-P", "-s", "-m", "sigma68.challenge.entry_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self._private / "entry" / self.entry.package,
-            env=_environment(home, self._threads),
+            env=_environment(self._private, self._threads),
             start_new_session=True,
             bufsize=0,
             pipesize=PIPE_SIZE,
@@ -144,7 +148,12 @@ class EntryProcess:
         assert self._process.stderr is not None  # noqa: S101 (a pipe was asked for)
         self._log = Log(self._process.stderr)
         self._fit_seconds_left = self.fit_seconds
-        request = {"op": "start", "train": str(self._train), "compat": self._compat}
+        request = {
+            "op": "start",
+            "train": str(self._train),
+            "compat": self._compat,
+            "private": str(self._private),
+        }
         self._prepare("loading model.py", request)
 
     def fit(self) -> None:
@@ -190,7 +199,7 @@ class EntryProcess:
         pieces = observation_to_arrow(observation)
         reply = self._ask({"op": "predict"}, pieces, self.predict_seconds, "predict")
         if not reply["ok"]:
-            raise EntryFailed(f"predict failed: {reply.get('error', '')}")
+            raise EntryFailed(f"predict failed: {printable(reply.get('error'))}")
         answer = reply.get("answer")
         interval = to_interval(answer if isinstance(answer, Mapping) else {})
         return Prediction.interval(self._parameter, interval)
@@ -198,7 +207,8 @@ class EntryProcess:
     def close(self) -> None:
         """End the process and remove its folders."""
         self._stop()
-        shutil.rmtree(self._private, ignore_errors=True)
+        with contextlib.suppress(OSError):  # what is left goes with the caller's folder
+            _remove(self._private)
 
     def _prepare(self, step: str, request: dict[str, Any]) -> None:
         if self._process is None:
@@ -208,13 +218,13 @@ class EntryProcess:
         try:
             reply = self._ask(request, b"", self._fit_seconds_left, step)
         except EntryToyError as error:
-            tail = self.log.strip()[-500:]
+            tail = printable(self.log.strip()[-500:])
             printed = f"; it printed: {tail}" if tail else ""
             raise EntryError(f"{name}: {error}{printed}") from error
         self._fit_seconds_left -= time.monotonic() - begin
         if not reply["ok"]:
             self._stop()
-            raise EntryError(f"{name}: {step} failed: {reply.get('error', '')}")
+            raise EntryError(f"{name}: {step} failed: {printable(reply.get('error'))}")
 
     def _ask(self, request: dict[str, Any], body: Any, seconds: float, step: str) -> dict[str, Any]:
         """One request and its reply; whatever goes wrong on the way ends the process."""
@@ -278,6 +288,7 @@ class EntryProcess:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             process.kill()
+        end_strays(self._private)
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
@@ -285,19 +296,22 @@ class EntryProcess:
         if self._log is not None:
             self._log.close()
 
-    def _fresh_folders(self) -> Path:
-        """A new copy of the entry, an empty home and an empty folder for temporary files."""
-        for name in ("entry", "home"):
-            shutil.rmtree(self._private / name, ignore_errors=True)
+    def _fresh_folders(self) -> None:
+        """A new copy of the entry, the modules it may import, an empty home, and one for scraps."""
+        private = self._private
         try:
-            shutil.copytree(self.entry.root, self._private / "entry")
-            (self._private / "home" / "tmp").mkdir(parents=True)
+            for name in ("entry", "home", "modules"):
+                _remove(private / name)
+            shutil.copytree(self.entry.root, private / "entry")
+            (private / "home" / "tmp").mkdir(parents=True)
+            (private / "modules").mkdir()
+            if self._compat is not None:
+                write_old_modules(private / "modules", self._compat)
         except OSError as error:
             raise EntryError(
                 f"{self.entry.name} cannot be copied to a folder of its own "
-                f"({error.strerror or error}): make room in {self._private.parent}"
+                f"({error.strerror or error}): make room in {private.parent}"
             ) from error
-        return self._private / "home"
 
 
 class Log:
@@ -337,18 +351,32 @@ class Log:
                 self._lost += surplus
 
 
-def _environment(home: Path, threads: int | None) -> dict[str, str]:
+def _remove(folder: Path) -> None:
+    """Remove a folder of the entry's, whatever permissions it has left there."""
+    if not folder.exists():
+        return
+    folder.chmod(0o700)
+    for where, folders, _ in os.walk(folder):
+        for inner in (Path(where, name) for name in folders):
+            if not inner.is_symlink():
+                inner.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def _environment(private: Path, threads: int | None) -> dict[str, str]:
     """What the process may know of the world: nothing that a run has put there."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {
-        "HOME": str(home),
-        "TMPDIR": str(home / "tmp"),
+        "HOME": str(private / "home"),
+        "TMPDIR": str(private / "home" / "tmp"),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "Agg",
+        # The layer that survives a fork: entries use multiprocessing after calling systematics.
+        "NUMBA_THREADING_LAYER": "workqueue",
     }
     # The process sees our packages wherever ours did: an editable or a user's installation.
-    places = [str(Path(sigma68.__file__).parents[1])]
+    places = [str(private / "modules"), str(Path(sigma68.__file__).parents[1])]
     if site.ENABLE_USER_SITE:
         places.append(site.getusersitepackages())
     environment["PYTHONPATH"] = os.pathsep.join(places)

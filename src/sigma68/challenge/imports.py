@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sigma68.challenge.old_modules import OLD_MODULES
 from sigma68.challenge.opening import Entry
 
 __all__ = ["missing_packages"]
 
-_GIVEN = {"systematics", "derived_quantities", "HiggsML"}
+_GIVEN = {*OLD_MODULES, "HiggsML"}
 
 
 def missing_packages(entry: Entry) -> dict[str, str]:

@@ -17,6 +17,7 @@ The soft-MET noise is the challenge's own stream: equal seeds give equal noise.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,8 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 _NOT_ROWS = ("data", "settings")
 _LABEL_COLUMNS = ("weights", "detailed_labels", "labels")
+_KERNEL = threading.Lock()
+"""Entries may call from several threads, and numba's layer that survives a fork allows one."""
 
 
 def systematics(
@@ -140,7 +143,9 @@ def DER_data(data: pd.DataFrame) -> pd.DataFrame:  # noqa: N802 (the name entrie
     """
     from sigma68.tasks.higgs.derived import derive
 
-    columns = derive(_primaries(data))
+    primaries = _primaries(data)
+    with _KERNEL:
+        columns = derive(primaries)
     for name, column in zip(DERIVED, columns, strict=True):
         data[name] = column
     for name in data.columns[data.dtypes == np.float64]:
@@ -226,17 +231,18 @@ def _biased(
         # All of x, then all of y: the order of the challenge's stream.
         state = np.random.RandomState(seed)
         noise = state.normal(0.0, soft_met, size=(2, len(frame)))
-    features, kept = bias_columns(
-        _primaries(frame),
-        float(tes),
-        float(jes),
-        float(soft_met),
-        np.zeros(2, np.uint32),
-        peer_compatible=peer_compatible,
-        noise=noise,
-        keep_low=not dopostprocess,
-    )
-    return features, kept
+    primaries = _primaries(frame)
+    with _KERNEL:
+        return bias_columns(
+            primaries,
+            float(tes),
+            float(jes),
+            float(soft_met),
+            np.zeros(2, np.uint32),
+            peer_compatible=peer_compatible,
+            noise=noise,
+            keep_low=not dopostprocess,
+        )
 
 
 def _rows(column: Any, kept: npt.NDArray[np.int64], whole: bool) -> Any:
