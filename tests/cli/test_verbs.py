@@ -289,6 +289,21 @@ def test_compare_ranks_and_says_who_is_tied(finished: Path, tmp_path: Path) -> N
     assert document["entries"][-1]["name"] == "wide"
 
 
+def test_compare_states_the_groups_of_fewer_sets_beside_its_own(
+    finished: Path, tmp_path: Path
+) -> None:
+    twin = shutil.copytree(finished, tmp_path / "twin")
+    words = ("compare", finished, twin, "--sets-drawn", "1", "--out", tmp_path / "ranking")
+    result = sigma68(*words)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "Resampling 1 of" in said
+    assert "1. exact-run = twin" in said
+    document = json.loads((tmp_path / "ranking/comparison.json").read_text())
+    assert document["organisers"]["sets_drawn"] == 1
+    assert document["sets_drawn"] == document["n_sets"] > 1
+
+
 def test_compare_states_no_error_where_none_is_known() -> None:
     from sigma68.cli.compare import _cells
     from sigma68.score.ranking import rank

@@ -22,7 +22,11 @@ def compare(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     sets_drawn: Annotated[
-        int | None, typer.Option(min=1, help="Sets in a resample; as many as were run if left out.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Also state the groups when resamples draw so many sets, not as many as were run; the organisers drew 100 of 1000.",
+        ),
     ] = None,
 ) -> None:
     """Rank runs, with groups of ties.
@@ -34,18 +38,24 @@ def compare(
     """
     from sigma68.cli.console import print_table, say, warn
     from sigma68.score.files import rank_folders
+    from sigma68.score.ranking import groups_in_words
 
-    ranking = rank_folders(folders, epsilon=epsilon, seed=seed, sets_drawn=sets_drawn)
+    ranking = rank_folders(folders, epsilon=epsilon, seed=seed)
+    fewer = None
+    if sets_drawn is not None:
+        fewer = rank_folders(folders, epsilon=epsilon, seed=seed, sets_drawn=sets_drawn)
     print_table(_COLUMNS, [_cells(entry) for entry in ranking.entries])
     tied = [" = ".join(group) for group in ranking.groups if len(group) > 1]
     if tied:
         say(f"cannot be told apart: {'; '.join(tied)}")
+    if fewer is not None:
+        say(groups_in_words(fewer))
     for note in ranking.notes:
         warn(note)
     if out is not None:
         from sigma68.report.comparison import write_comparison
 
-        say(f"comparison: {write_comparison(ranking, out)}")
+        say(f"comparison: {write_comparison(ranking, out, organisers=fewer)}")
 
 
 _COLUMNS = ("rank", "run", "score", "68% of resamples", "width", "at 68.27%", "coverage", "failed")

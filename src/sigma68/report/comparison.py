@@ -24,7 +24,7 @@ from sigma68.report.style import (
 )
 from sigma68.report.words import number, percent, with_error
 from sigma68.score.intervals import sigma_of_coverage
-from sigma68.score.ranking import RankedEntry, Ranking
+from sigma68.score.ranking import RankedEntry, Ranking, groups_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None 
     page = page_template("comparison.html").render(
         ranking=ranking,
         verdict=_in_words(ranking),
-        variant=None if organisers is None else _groups_in_words(organisers),
+        variant=None if organisers is None else groups_in_words(organisers),
         rows=[_row(e, ranking) for e in ranking.entries],
         differences=_difference_rows(ranking),
         figures=shown,
@@ -139,7 +139,7 @@ def coverage_and_width(ranking: Ranking) -> Figure:
                 right.errorbar(
                     entry.rescaled_width,
                     row,
-                    xerr=entry.rescaled_width_error or 0.0,
+                    xerr=entry.rescaled_width_error,
                     fmt=marker,
                     color=color,
                     ms=6,
@@ -207,14 +207,6 @@ def _in_words(ranking: Ranking) -> str:
             f"{', '.join(best[:-1])} and {best[-1]} cannot be told apart and share the first rank"
         )
     return said + (", but this is indicative only." if ranking.is_indicative else ".")
-
-
-def _groups_in_words(ranking: Ranking) -> str:
-    groups = "; ".join(f"{i}. {' = '.join(group)}" for i, group in enumerate(ranking.groups, 1))
-    return (
-        f"Resampling {ranking.sets_drawn:,} of {ranking.n_sets:,} sets, as the challenge's "
-        f"organisers did, gives: {groups or 'no ranked entry'}."
-    )
 
 
 def _row(entry: RankedEntry, ranking: Ranking) -> dict[str, str]:

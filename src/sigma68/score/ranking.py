@@ -26,7 +26,7 @@ from sigma68.types import LEVEL, Parameter
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RankedEntry", "Ranking", "group_by_ties", "rank"]
+__all__ = ["RankedEntry", "Ranking", "group_by_ties", "groups_in_words", "rank"]
 
 TIE = 0.95
 """The central part of the score difference that must contain 0 for a tie."""
@@ -185,6 +185,15 @@ def group_by_ties(
         groups.append(tuple(group))
         left = [name for name in left if name not in group]
     return tuple(groups)
+
+
+def groups_in_words(ranking: Ranking) -> str:
+    """The tie groups of resamples of `sets_drawn` sets, in a sentence."""
+    groups = "; ".join(f"{i}. {' = '.join(group)}" for i, group in enumerate(ranking.groups, 1))
+    return (
+        f"Resampling {ranking.sets_drawn:,} of {ranking.n_sets:,} sets gives: "
+        f"{groups or 'no ranked entry'}."
+    )
 
 
 def _resampled_scores(
