@@ -11,7 +11,7 @@ from scipy.special import erf
 
 from sigma68.errors import DataError
 from sigma68.inference.poisson import fit_mu
-from sigma68.score.pool_error import PoolError, pool_error, two_digits
+from sigma68.score.pool_error import PoolError, pool_error
 from sigma68.types import LEVEL, PoolStatistics
 
 
@@ -143,8 +143,11 @@ def test_warning_says_rows_shift_loss_and_remedy() -> None:
 
 
 def test_numbers_of_the_warning_are_for_reading() -> None:
-    numbers = (0.0123, 0.35, 1.0, 9.44, 12.3, 133.5, 16985.0)
-    assert [two_digits(v) for v in numbers] == ["0.012", "0.35", "1", "9.4", "12", "130", "17,000"]
+    for b, said in ((0.0123, "0.012"), (0.35, "0.35"), (9.44, "9.4"), (12.3, "12"), (133.5, "130")):
+        pool = statistics([[10.0, 90.0]], [[10 * b * b, 90 * b * b]], 10)
+        assert pool_error(pool, None).b_in_words == said
+    tiny = statistics([[1000.0, 1e6]], [[16985e3, 16985e6]], 10)
+    assert "one effective event for 17,000 expected ones" in str(pool_error(tiny, None).warning(60))
 
 
 def test_warning_starts_where_the_loss_passes_s68() -> None:

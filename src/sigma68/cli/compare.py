@@ -38,7 +38,6 @@ def compare(
     """
     from sigma68.cli.console import print_table, say, warn
     from sigma68.score.files import rank_folders
-    from sigma68.score.ranking import groups_in_words
 
     ranking = rank_folders(folders, epsilon=epsilon, seed=seed)
     fewer = None
@@ -49,7 +48,7 @@ def compare(
     if tied:
         say(f"cannot be told apart: {'; '.join(tied)}")
     if fewer is not None:
-        say(groups_in_words(fewer))
+        say(fewer.groups_in_words)
     for note in ranking.notes:
         warn(note)
     if out is not None:

@@ -24,7 +24,7 @@ from sigma68.report.style import (
 )
 from sigma68.report.words import number, percent, with_error
 from sigma68.score.intervals import sigma_of_coverage
-from sigma68.score.ranking import RankedEntry, Ranking, groups_in_words
+from sigma68.score.ranking import RankedEntry, Ranking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None 
     page = page_template("comparison.html").render(
         ranking=ranking,
         verdict=_in_words(ranking),
-        variant=None if organisers is None else groups_in_words(organisers),
+        variant=None if organisers is None else organisers.groups_in_words,
         rows=[_row(e, ranking) for e in ranking.entries],
         differences=_difference_rows(ranking),
         figures=shown,

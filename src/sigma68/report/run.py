@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sigma68.errors import DataError
 from sigma68.report.words import Verdict, factor, interval_verdict, number, percent, with_error
 from sigma68.score.files import read_score, settings_of, task_of
-from sigma68.score.pool_error import PoolError, two_digits
+from sigma68.score.pool_error import PoolError
 from sigma68.types import Score
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _pool_tables(pool: PoolError | None) -> dict[str, Any] | None:
     return {
         "tables": tables,
         "processes": pool.processes,
-        "b": two_digits(pool.b),
+        "b": pool.b_in_words,
         "loss": percent(pool.loss),
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sigma68.score.diagnostics import CoverageCurve
-from sigma68.score.pool_error import PoolError, two_digits
+from sigma68.score.pool_error import PoolError
 from sigma68.types import LEVEL, Parameter, Score
 
 __all__ = ["Verdict", "factor", "interval_verdict", "number", "percent", "with_error"]
@@ -107,7 +107,7 @@ def _pool(pool: PoolError | None, n_toys: int) -> list[str]:
         return []
     return [
         f"This is no test of the method: pools as small as these shift all toys together "
-        f"(b = {two_digits(pool.b)}, and a test with so many toys needs {pool.b_limit(n_toys):.2g} or less)."
+        f"(b = {pool.b_in_words}, and a test with so many toys needs {pool.b_limit(n_toys):.2g} or less)."
     ]
 
 

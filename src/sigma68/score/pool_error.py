@@ -30,7 +30,7 @@ import numpy.typing as npt
 from sigma68.errors import DataError
 from sigma68.types import LEVEL, PoolStatistics
 
-__all__ = ["PoolError", "pool_error", "two_digits"]
+__all__ = ["PoolError", "pool_error"]
 
 LOSS_PER_B2 = 0.24
 """Coverage lost per b^2: the second-order term of erf(1 / sqrt(2 (1 + b^2)))."""
@@ -59,6 +59,11 @@ class PoolError:
     b: float
     loss: float
 
+    @property
+    def b_in_words(self) -> str:
+        """`b` to two digits."""
+        return _two_digits(self.b)
+
     def b_limit(self, n_toys: int) -> float:
         """The b up to which coverage measured with `n_toys` is a test of the method.
 
@@ -82,10 +87,10 @@ class PoolError:
         return (
             f"{rows:,} rows {'cannot measure' if self.b > 1 else 'are few to measure'} {parameter}: "
             f"{' and '.join(parts)}. "
-            f"That shifts all toys together by about b = {two_digits(self.b)} statistical "
+            f"That shifts all toys together by about b = {_two_digits(self.b)} statistical "
             f"standard deviations, and coverage can be expected to fall by up to "
-            f"{two_digits(100 * self.loss)} percentage points "
-            f"(binomial error of {n_toys:,} toys: {two_digits(100 * s68)}). More toys do not "
+            f"{_two_digits(100 * self.loss)} percentage points "
+            f"(binomial error of {n_toys:,} toys: {_two_digits(100 * s68)}). More toys do not "
             f"help, more simulated events do: read width and coverage as a trial of the "
             f"machinery, not of the method, unless b <= {self.b_limit(n_toys):.2g}."
         )
@@ -184,11 +189,11 @@ def _by_cell(pool: PoolStatistics | None) -> FloatArray | None:
 
 def _times(r: float) -> str:
     if r < 1:
-        return f"one effective event for {two_digits(1 / r)} expected ones"
-    return f"{two_digits(r)} effective events for an expected one"
+        return f"one effective event for {_two_digits(1 / r)} expected ones"
+    return f"{_two_digits(r)} effective events for an expected one"
 
 
-def two_digits(value: float) -> str:
+def _two_digits(value: float) -> str:
     """A positive number to two digits, without an exponent where it is large."""
     return f"{float(f'{value:.2g}'):,.0f}" if value >= 9.5 else f"{value:.2g}"
 

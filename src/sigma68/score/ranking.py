@@ -26,7 +26,7 @@ from sigma68.types import LEVEL, Parameter
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RankedEntry", "Ranking", "group_by_ties", "groups_in_words", "rank"]
+__all__ = ["RankedEntry", "Ranking", "group_by_ties", "rank"]
 
 TIE = 0.95
 """The central part of the score difference that must contain 0 for a tie."""
@@ -86,6 +86,15 @@ class Ranking:
     def is_indicative(self) -> bool:
         """Whether the entries were compared on different toys."""
         return not self.paired
+
+    @property
+    def groups_in_words(self) -> str:
+        """How many sets a resample draws, and the tie groups that this gives."""
+        groups = "; ".join(f"{i}. {' = '.join(group)}" for i, group in enumerate(self.groups, 1))
+        return (
+            f"Resampling {self.sets_drawn:,} of {self.n_sets:,} sets gives: "
+            f"{groups or 'no ranked entry'}."
+        )
 
     def is_tied(self, first: str, second: str) -> bool:
         """Whether the central 95% of the two entries' score difference contains 0.
@@ -185,15 +194,6 @@ def group_by_ties(
         groups.append(tuple(group))
         left = [name for name in left if name not in group]
     return tuple(groups)
-
-
-def groups_in_words(ranking: Ranking) -> str:
-    """The tie groups of resamples of `sets_drawn` sets, in a sentence."""
-    groups = "; ".join(f"{i}. {' = '.join(group)}" for i, group in enumerate(ranking.groups, 1))
-    return (
-        f"Resampling {ranking.sets_drawn:,} of {ranking.n_sets:,} sets gives: "
-        f"{groups or 'no ranked entry'}."
-    )
 
 
 def _resampled_scores(
