@@ -74,6 +74,26 @@ def test_a_changed_entry_is_not_continued(entry: Path, tmp_path: Path) -> None:
         evaluate(settings_of(entry), tmp_path / "run")
 
 
+def test_an_entry_meets_toys_in_an_order_that_tells_nothing(
+    entry: Path, task: Task, tmp_path: Path
+) -> None:
+    note = tmp_path / "sizes"
+    model = MODEL.replace(
+        "if n % 6 == 0", f"open({str(note)!r}, 'a').write(f'{{n}} ')\n        if n % 6 == 0"
+    )
+    (entry / "model.py").write_text(model.replace("n % 6", "6"))
+    settings = settings_of(entry, sets=3, toys=4)
+    toys = read_toys(evaluate(settings, tmp_path / "run"))
+    sizes = n_events(task, settings)
+    assert list(toys["mu_hat"]) == [n / 2000 for n in sizes]
+    met = [int(n) for n in note.read_text().split()]
+    assert sorted(met) == sorted(sizes)
+    sets = [sizes.index(n) // 4 for n in met]
+    assert len(set(sizes)) == 12
+    assert len(set(sets[:4])) > 1
+    assert sets != sorted(sets)
+
+
 PROBE = """
 import gc, json, os, sys
 from pathlib import Path

@@ -31,6 +31,7 @@ from sigma68.run.shards import Shards
 from sigma68.run.team import Lost, Team
 from sigma68.run.truth import active_nuisances, draw_truth
 from sigma68.run.writing import clean_parts, explained, make_folder, write_json
+from sigma68.seeds import stream
 
 __all__ = ["LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"]
 
@@ -134,6 +135,8 @@ class _Run:
         limit = settings.predict_seconds
         if settings.entry is not None:
             limit += _ENTRY_SECONDS  # it keeps its own time, and has to be killed and cleaned up
+            # An entry that remembers what it saw could average over a set, whose toys share mu.
+            stream(self.task.name, "order", settings.seed).generator().shuffle(todo)
         begun, done, message = time.monotonic(), settings.n_toys - len(todo), ""
         self._tell(RunProgress("toys", done, settings.n_toys, shards.n_failed))
         with _log(self.out) as log, Team(self.start, workers, limit, log, scratch) as team:
