@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,4 +97,15 @@ def test_what_cannot_be_exported(events: Labelled, tmp_path: Path) -> None:
         export_train(none, tmp_path / "none.arrow")
     with pytest.raises(OutputError, match="cannot be written"):
         export_train(events, tmp_path / "missing" / "train.arrow")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_nothing_stays(events: Labelled, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"cannot be written \(File too large\).*TMPDIR"):
+            export_train(events, tmp_path / "train.arrow")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError, OutputError
+from sigma68.errors import DataError
+from sigma68.files import replacing
 from sigma68.protocols import Pool
 from sigma68.types import Labelled
 
@@ -30,6 +30,10 @@ LABEL_COLUMNS = ("weights", "detailed_labels", "labels")
 """What an entry is told about a training event beside its features."""
 
 _ROWS_PER_BATCH = 1 << 18
+_ADVICE = (
+    "an entry's training events are kept there while it is at work; make room, or set TMPDIR to "
+    "a folder that has it"
+)
 _BATCHES = "training_batches"
 
 
@@ -55,19 +59,14 @@ def export_train(pool: Pool | Labelled, path: Path) -> Path:
     missing = [name for name in LABEL_COLUMNS if name not in first.schema.names]
     if missing:
         raise DataError(f"the training events have no column {missing[0]!r}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, first.schema) as out:
-            out.write_batch(first)
-            for batch in batches:
-                out.write_batch(batch)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"the training events cannot be written to {path} ({error.strerror or error}): "
-            "give another folder or make room"
-        ) from error
+    with (
+        replacing(path, sync=False, advice=_ADVICE) as part,
+        pa.OSFile(str(part), "wb") as file,
+        pa.ipc.new_file(file, first.schema) as out,
+    ):
+        out.write_batch(first)
+        for batch in batches:
+            out.write_batch(batch)
     return path
 
 

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sigma68.errors import DataError, ModelMismatchError, OutputError
+from sigma68.errors import DataError, ModelMismatchError
+from sigma68.files import replacing
 
 __all__ = ["read_bytes", "read_document", "require_match", "write_bytes", "write_document"]
 
 
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
-    """Write a file under a temporary name and rename it, so that a file that exists is whole.
+    """Write a file, whole or not at all.
 
     Raises
     ------
     OutputError
         If the folder cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path} ({error.strerror}): free some space or choose another folder"
-        ) from error
+    with replacing(path) as part:
+        part.write_bytes(content)
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

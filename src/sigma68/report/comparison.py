@@ -47,8 +47,8 @@ def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None 
     OutputError
         If something cannot be written.
     """
+    from sigma68.files import make_folder, replacing, write_json
     from sigma68.report.run import page_template
-    from sigma68.run.writing import make_folder, replacing, write_json
 
     make_folder(out / "figures")
     shown = []

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import DataError, OutputError
+from sigma68.files import replacing
 from sigma68.protocols import Progress
 from sigma68.report.data_figures import (
     correlation_figure,
@@ -29,7 +30,6 @@ from sigma68.report.data_summary import (
     choose_axes,
 )
 from sigma68.report.style import render
-from sigma68.run.writing import replacing
 from sigma68.types import Feature, Labelled
 
 if TYPE_CHECKING:

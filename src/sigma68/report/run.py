@@ -41,9 +41,9 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
     OutputError
         If something cannot be written.
     """
+    from sigma68.files import make_folder, replacing
     from sigma68.report.sections import report_figures
     from sigma68.run.results import read_toys
-    from sigma68.run.writing import make_folder, replacing
 
     settings = settings_of(out)
     task = task_of(settings) if task is None else task
@@ -88,8 +88,8 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
 
 def _drawn(figure: ReportFigure, folder: Path) -> dict[str, Any]:
     """Write a figure's files; returns its data URI (PNG where SVG would be heavy) and width."""
+    from sigma68.files import replacing
     from sigma68.report.style import HEAVY, render
-    from sigma68.run.writing import replacing
 
     drawing = figure.draw()
     svg = render(drawing, "svg")

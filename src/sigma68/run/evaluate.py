@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from sigma68.discover import load_task, method_class
 from sigma68.errors import OutputError, SettingsError
+from sigma68.files import clean_parts, explained, make_folder, write_json
 from sigma68.protocols import Pools, Task
 from sigma68.run import provenance, results
 from sigma68.run import settings as settings_file
@@ -30,7 +31,6 @@ from sigma68.run.settings import RunSettings, check_same, read_settings
 from sigma68.run.shards import Shards
 from sigma68.run.team import Lost, Team
 from sigma68.run.truth import active_nuisances, draw_truth
-from sigma68.run.writing import clean_parts, explained, make_folder, write_json
 from sigma68.seeds import stream
 
 __all__ = ["LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"]

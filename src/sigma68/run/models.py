@@ -23,9 +23,9 @@ from sigma68.errors import (
     ModelMismatchError,
     SettingsError,
 )
+from sigma68.files import PART, explained, make_folder, write_json
 from sigma68.protocols import Method, Pools, Progress, Task
 from sigma68.run.provenance import versions
-from sigma68.run.writing import PART, explained, make_folder, write_json
 
 __all__ = ["ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"]
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from sigma68.errors import DataError
+from sigma68.files import clean_parts, explained, make_folder, replacing
 from sigma68.printable import printable
 from sigma68.protocols import Task
 from sigma68.run import results
-from sigma68.run.writing import clean_parts, explained, make_folder, replacing
 from sigma68.types import ToyResult
 
 __all__ = ["FAILURES", "Shards"]

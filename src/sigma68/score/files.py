@@ -43,10 +43,10 @@ def score_folder(out: Path, *, epsilon: float | None = None, task: Task | None =
     OutputError
         If score.json cannot be written.
     """
+    from sigma68.files import write_json
     from sigma68.run.provenance import read_provenance
     from sigma68.run.provenance import versions as versions_here
     from sigma68.run.results import read_toys
-    from sigma68.run.writing import write_json
 
     settings = settings_of(out)
     task = task_of(settings) if task is None else task

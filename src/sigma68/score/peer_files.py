@@ -42,8 +42,8 @@ def write_peer_files(out: Path, folder: Path | None = None, *, task: Task | None
     OutputError
         If a file cannot be written.
     """
+    from sigma68.files import make_folder, write_json
     from sigma68.run.results import read_toys
-    from sigma68.run.writing import make_folder, write_json
 
     settings = settings_of(out)
     task = task_of(settings) if task is None else task

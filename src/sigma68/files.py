@@ -17,18 +17,19 @@ __all__ = ["PART", "clean_parts", "explained", "make_folder", "replacing", "writ
 PART = ".part"
 """The ending of temporary names; nothing that has it is ever read."""
 
+_ADVICE = (
+    "make room or give a folder that can be written to, then start again; what is finished is kept"
+)
+
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, advice: str = _ADVICE) -> Iterator[None]:
     """Turn an `OSError` of writing `path` into an `OutputError` that says what to do."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OutputError(
-            f"{path} cannot be written ({reason}): make room or give a folder that can be "
-            "written to, then start again; what is finished is kept"
-        ) from error
+        raise OutputError(f"{path} cannot be written ({reason}): {advice}") from error
 
 
 def make_folder(path: Path) -> None:
@@ -44,7 +45,7 @@ def make_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, sync: bool = True, advice: str = _ADVICE) -> Iterator[Path]:
     """A temporary name beside `path`, which takes the place of `path` at the end of the block.
 
     If the block raises, `path` is as it was. With `sync` the content is on the disk before the
@@ -57,7 +58,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """
     part = path.with_name(path.name + PART)
     try:
-        with explained(path):
+        with explained(path, advice):
             yield part
             if sync:
                 _sync(part)
