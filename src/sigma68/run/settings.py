@@ -70,7 +70,7 @@ class RunSettings:
                 raise SettingsError(f"{name} must be a positive number of seconds, not {value}")
         if self.epsilon is not None and not (math.isfinite(self.epsilon) and self.epsilon > 0):
             raise SettingsError(f"epsilon must be a positive number, not {self.epsilon}")
-        if self.pool not in ("scoring", "final", "calibration", "train"):
+        if self.pool not in ("scoring", "final"):
             raise SettingsError(f"pool must be 'scoring' or 'final', not {self.pool!r}")
 
     @property
