@@ -31,7 +31,15 @@ def check(
     fit_seconds: Annotated[float, typer.Option(help="Time limit of fit, in s.")] = 3600.0,
     predict_seconds: Annotated[float, typer.Option(help="Time limit of one predict, in s.")] = 20.0,
 ) -> None:
-    """Say on a few toys whether an entry will run; exit code 0 if so, 2 if not."""
+    """Say on a few toys whether an entry will run.
+
+    Each line is a finding: ok, a warning, or an error that says what to do. Exit code 0 if the
+    entry will run, 2 if not. For example:
+
+        sigma68 entry check my-entry --task gaussian
+
+        sigma68 entry check entry.zip --data events.parquet --toys 10
+    """
     from sigma68.challenge.check import check_entry
     from sigma68.discover import load_task
 
@@ -57,7 +65,14 @@ def new(
     name: Annotated[str, typer.Argument(help="What to call it: the name of its folder.")],
     out: Annotated[Path, typer.Option(help="Where to put that folder.")] = Path(),
 ) -> None:
-    """Write a working entry to start from."""
+    """Write a working entry to start from.
+
+    It is a folder with model.py and README.md. For example:
+
+        sigma68 entry new my-entry
+
+        sigma68 entry new my-entry --out entries
+    """
     from sigma68.challenge.new import new_entry
 
     folder = new_entry(name, out)
