@@ -174,7 +174,7 @@ class EntryProcess:
         EntryCrashed
             If that fails; after several failures in a row it is not tried any more.
         """
-        if self._process is not None:
+        if self.is_ready:
             return
         if self._failed_refits >= _REFITS:
             raise EntryCrashed(f"it could not be started again {_REFITS} times in a row")

@@ -170,6 +170,8 @@ class Bdt:
 
         Raises
         ------
+        FitError
+            If it is not trained yet.
         OutputError
             If they cannot be written.
         """

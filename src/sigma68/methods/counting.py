@@ -212,6 +212,8 @@ class Counting:
 
         Raises
         ------
+        FitError
+            If it is not trained yet.
         OutputError
             If it cannot be written.
         """

@@ -18,7 +18,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sigma68.errors import DataError
 from sigma68.files import clean_parts, explained, make_folder, replacing
@@ -26,6 +26,9 @@ from sigma68.printable import printable
 from sigma68.protocols import Task
 from sigma68.run import results
 from sigma68.types import ToyResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["FAILURES", "Shards"]
 
@@ -165,14 +168,14 @@ class Shards:
             self._note(row)
             self._open.get(row["set"], {}).pop(row["toy"], None)
 
-    def _table(self, set: int) -> Any:
+    def _table(self, set: int) -> pa.Table:
         return self._read(self.folder / f"set-{set}.parquet")
 
     def _rows_of(self, path: Path) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._read(path).to_pylist()
         return rows
 
-    def _read(self, path: Path) -> Any:
+    def _read(self, path: Path) -> pa.Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
