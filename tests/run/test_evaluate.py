@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +93,19 @@ def test_a_finished_run_is_left_as_it_is(unbroken: Path, models: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in unbroken.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize("name", ["toys.parquet", "pool.json", "failures.jsonl", "provenance.json"])
+def test_what_was_removed_from_a_finished_run_is_made_again(
+    name: str, run: Run, models: Path
+) -> None:
+    folder = run("counting", sets=1, toys=2)
+    whole = read_toys(folder)
+    before = (folder / name).read_bytes()
+    (folder / name).unlink()
+    evaluate(settings_of(sets=1, toys=2), folder, models=models)
+    assert (folder / name).read_bytes() == before
+    assert_frame_equal(read_toys(folder), whole, check_exact=True)  # seconds too: nothing was run
+
+
 def test_a_run_can_grow(run: Run, tmp_path: Path, models: Path) -> None:
     small = run(sets=1, toys=4)
     first = table(small)
@@ -147,6 +162,31 @@ def test_toys_without_settings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "toys.parquet").write_bytes(b"")
     with pytest.raises(SettingsError, match="holds toys but no settings"):
         evaluate(settings_of(), tmp_path)
+
+
+def test_a_run_that_ended_before_its_first_toy_binds_nobody(tmp_path: Path, models: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Sigma68Error):
+        evaluate(settings_of(data="misspelt"), out, models=models)
+    assert not (out / "toys.parquet").exists()
+    (out / "provenance.json").write_text('{"data_fingerprint": "of other data"}')
+    evaluate(settings_of(sets=1, toys=2), out, models=models)
+    assert read_settings(out) == settings_of(sets=1, toys=2)
+    assert len(read_toys(out)) == 2
+
+
+def test_scratch_folders_of_killed_runs_go_and_those_in_use_stay(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("killed", "at-work"):
+        (tmp_path / f"sigma68-run-{name}").mkdir()
+        (tmp_path / f"sigma68-run-{name}" / "in-use").touch()
+    descriptor = os.open(tmp_path / "sigma68-run-at-work", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    evaluate(settings_of(sets=1, toys=2), tmp_path / "another-run", models=models)
+    os.close(descriptor)
+    assert [path.name for path in tmp_path.glob("sigma68-*")] == ["sigma68-run-at-work"]
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

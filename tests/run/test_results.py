@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from sigma68.errors import DataError
 from sigma68.run.results import (
     judge,
+    read_toys,
     result_from_json,
     result_to_json,
     row,
@@ -134,3 +137,13 @@ def test_json_that_is_no_result(change: dict[str, Any]) -> None:
     document = result_to_json(made(None, {"mu": 1.5}))
     with pytest.raises((ValueError, KeyError, TypeError)):
         result_from_json(document | change)
+
+
+def test_a_table_with_words_for_numbers_is_refused(tmp_path: Path) -> None:
+    (table := pd.DataFrame({"set": [0], "toy": [0], "p16": ["x"], "status": ["ok"]})).to_parquet(
+        tmp_path / "toys.parquet"
+    )
+    with pytest.raises(DataError, match=r"the column 'p16' of .*toys\.parquet holds no numbers"):
+        read_toys(tmp_path)
+    table.assign(p16=0.5).to_parquet(tmp_path / "toys.parquet")
+    assert read_toys(tmp_path)["p16"].tolist() == [0.5]

@@ -132,7 +132,9 @@ def _pool(out: Path) -> PoolError | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): remove it and run again") from error
+        raise DataError(
+            f"{path} cannot be read ({error}): remove it and start the run again"
+        ) from error
 
 
 def _verdict(
@@ -213,7 +215,9 @@ def _failures(out: Path) -> dict[str, Any]:
             key = (str(toy["status"]), str(toy.get("message") or "no message"))
             found.setdefault(key, []).append(f"{toy['set']}/{toy['toy']}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): start the run again") from error
+        raise DataError(
+            f"{path} cannot be read ({error}): remove it and start the run again"
+        ) from error
     ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
     return {
         "n": sum(len(toys) for toys in found.values()),

@@ -28,7 +28,7 @@ from sigma68.run import settings as settings_file
 from sigma68.run.models import ensure_trained, model_key, settings_in_run
 from sigma68.run.progress import ProgressCallback, RunProgress
 from sigma68.run.settings import RunSettings, check_same, read_settings
-from sigma68.run.shards import Shards
+from sigma68.run.shards import FAILURES, Shards
 from sigma68.run.team import Lost, Team
 from sigma68.run.truth import active_nuisances, draw_truth
 from sigma68.seeds import stream
@@ -40,6 +40,7 @@ LOG = "workers.log"
 _SCRATCH, _IN_USE = "sigma68-run-", "in-use"
 _LONGEST_LOG = 10 << 20
 _ENTRY_SECONDS = 30.0
+_BESIDE = (POOL, provenance.FILE_NAME, FAILURES)
 _DERIVED = ("score.json", "report.html", results.FILE_NAME)
 
 
@@ -211,7 +212,7 @@ class _Run:
 
 
 def _adopt(settings: RunSettings, out: Path) -> bool:
-    """Begin or go on in `out`; True if every toy is there already."""
+    """Begin or go on in `out`; True if all that a run leaves is there already."""
     old = read_settings(out)
     toys = out / results.FILE_NAME
     begun = toys.exists() or any((out / "shards").glob("set-*"))
@@ -236,7 +237,7 @@ def _adopt(settings: RunSettings, out: Path) -> bool:
                 (out / name).unlink(missing_ok=True)
     if old != settings:
         write_json(out / settings_file.FILE_NAME, settings.to_json())
-    return toys.exists()
+    return all((out / name).exists() for name in (results.FILE_NAME, *_BESIDE))
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 FILE_NAME = "toys.parquet"
+_REMAKE = "remove it and start the run again, which makes it from the toys in shards"
 _STATUSES: tuple[Status, ...] = get_args(Status)
 
 
@@ -187,6 +188,7 @@ def read_toys(folder: Path) -> pd.DataFrame:
         If the run has not finished, or the file is not a table of toys.
     """
     import pandas as pd
+    from pandas.api.types import is_numeric_dtype
 
     path = folder / FILE_NAME
     if not path.is_file():
@@ -198,8 +200,14 @@ def read_toys(folder: Path) -> pd.DataFrame:
     try:
         toys = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-        raise DataError(f"{path} cannot be read as a table of toys: {error}") from error
+        reason = str(error).rstrip(".")
+        raise DataError(
+            f"{path} cannot be read as a table of toys ({reason}): {_REMAKE}"
+        ) from error
     missing = [c for c in ("set", "toy", "status") if c not in toys.columns]
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}: it is not a table of toys")
+    words = [c for c in toys.columns if c != "status" and not is_numeric_dtype(toys[c])]
+    if words:
+        raise DataError(f"the column {words[0]!r} of {path} holds no numbers: {_REMAKE}")
     return toys.sort_values(["set", "toy"], ignore_index=True)

@@ -130,8 +130,7 @@ def rank_folders(
         f"indicative only: {name!r} was run with {what}={made_from[name][what]!r}, {first[0]!r} "
         f"with {origin[what]!r}, so that their toys are not the same"
         for name, _ in others
-        for what in origin
-        if origin[what] != made_from[name][what]
+        for what in _differing(origin, made_from[name])
     ]
     return rank(
         {name: read_toys(folder) for name, folder in named.items()},
@@ -167,15 +166,27 @@ def task_of(settings: RunSettings) -> Task:
 
 
 def _origin(folder: Path, settings: RunSettings) -> dict[str, Any]:
-    """What the toys of a run were made from, as far as their table does not show it.
-
-    Data go by their fingerprint: a path may hold other events than it did, and two paths the same.
-    """
+    """What the toys of a run were made from, as far as their table does not show it."""
     from sigma68.run.provenance import read_provenance
 
-    fingerprint = (read_provenance(folder) or {}).get("data_fingerprint")
-    data = {"data": settings.data} if fingerprint is None else {"data_fingerprint": fingerprint}
-    return {"seed": settings.seed, "split_seed": settings.split_seed, "pool": settings.pool, **data}
+    return {
+        "seed": settings.seed,
+        "split_seed": settings.split_seed,
+        "pool": settings.pool,
+        "data": settings.data,
+        "data_fingerprint": (read_provenance(folder) or {}).get("data_fingerprint"),
+    }
+
+
+def _differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
+    """What differs between two origins.
+
+    Data go by their fingerprint where it is known of both: a path may hold other events than it
+    did, and two paths the same.
+    """
+    known = None not in (one["data_fingerprint"], two["data_fingerprint"])
+    unread = "data" if known else "data_fingerprint"
+    return [what for what in one if what != unread and one[what] != two[what]]
 
 
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
