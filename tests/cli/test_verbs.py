@@ -179,6 +179,7 @@ def test_an_unwritable_folder_is_said(tmp_path: Path, events: Path) -> None:
         ),
         (PermissionError(errno.EACCES, "no", "y"), 2, "cannot write y: permission denied"),
         (KeyboardInterrupt(), 130, "stopped; run the same command again to go on"),
+        (MemoryError("for 8 TiB"), 2, "there is not enough memory (for 8 TiB): ask for less"),
     ],
 )
 def test_what_ends_a_command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,31 @@ def test_roc_of_a_perfect_and_of_a_constant_score() -> None:
 def test_no_events_and_no_place_to_write_are_said_clearly(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no event of made <events> passes"):
         summarise(source(n=0))
+    weightless = source(300)
+    chunks = weightless.chunks
+    weightless = replace(
+        weightless,
+        chunks=lambda shifts: (
+            {name: replace(e, weights=0 * e.weights) for name, e in chunk.items()}
+            for chunk in chunks(shifts)
+        ),
+    )
+    with pytest.raises(DataError, match="all weights of made <events> are 0"):
+        summarise(weightless)
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         write_data_report(summarise(source(300)), blocked)
+
+
+def test_a_page_that_is_there_has_all_its_figures(tmp_path: Path) -> None:
+    """Neither an earlier page nor half a figure stays where drawing is interrupted."""
+    (tmp_path / "index.html").write_text("of other data")
+
+    def interrupt(what: str, fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_data_report(summarise(source(300)), tmp_path, progress=interrupt)
+    assert not (tmp_path / "index.html").exists()
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} <= {".pdf", ".svg"}

@@ -15,8 +15,15 @@ from sigma68.errors import DataError, NuisanceError, OutputError, SettingsError
 from sigma68.seeds import stream
 from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.dataset import open_parquet
-from sigma68.tasks.higgs.files import PeerNoise, bias_file, labelled_chunks, write_toys
+from sigma68.tasks.higgs.files import (
+    PeerNoise,
+    bias_file,
+    holds_toys,
+    labelled_chunks,
+    write_toys,
+)
 from sigma68.tasks.higgs.schema import FEATURES, PRIMARIES, PROCESSES
+from sigma68.tasks.higgs.writer import EventWriter
 from sigma68.types import Truth
 
 SHIFT = {
@@ -155,6 +162,79 @@ def test_toys_that_cannot_be_written_are_refused(events: Path, tmp_path: Path) -
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         write_toys(task, pool, truth, tmp_path / "file", count=1, seed=1)
+
+
+def test_toys_that_were_interrupted_are_told_from_finished_ones(
+    events: Path, tmp_path: Path
+) -> None:
+    task = load_task("higgs")
+    pool = task.open(str(events)).scoring
+    truth = Truth({"mu": 1.0}, {n.name: n.off for n in task.nuisances})
+
+    def interrupt(name: str, fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    assert not holds_toys(tmp_path / "nowhere")
+    with pytest.raises(KeyboardInterrupt):
+        write_toys(task, pool, truth, tmp_path, count=3, seed=1, progress=interrupt)
+    (tmp_path / ".toy_1.parquet.partial").write_text("of a killed program")
+    assert not (tmp_path / "truth.json").exists()
+    assert not holds_toys(tmp_path)
+    write_toys(task, pool, truth, tmp_path, count=1, seed=1)
+    assert holds_toys(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["toy_0.parquet", "truth.json"]
+    (tmp_path / "truth.json").unlink()  # kept elsewhere: the toys are finished all the same
+    assert holds_toys(tmp_path)
+
+
+def test_two_programs_do_not_write_toys_to_one_folder(events: Path, tmp_path: Path) -> None:
+    task = load_task("higgs")
+    pool = task.open(str(events)).scoring
+    truth = Truth({"mu": 1.0}, {n.name: n.off for n in task.nuisances})
+
+    def meanwhile(name: str, fraction: float) -> None:
+        with pytest.raises(OutputError, match="another program is writing toys"):
+            write_toys(task, pool, truth, tmp_path, count=1, seed=2)
+
+    assert len(write_toys(task, pool, truth, tmp_path, count=2, seed=1, progress=meanwhile)) == 2
+    assert json.loads((tmp_path / "truth.json").read_text())["seed"] == 1
+
+
+def test_what_a_killed_program_left_is_used_again(events: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".out.parquet.partial"
+    left.write_text("half of an earlier file, longer than nothing")
+    bias_file(events, tmp_path / "out.parquet", SHIFT)
+    bias_file(events, tmp_path / "clean.parquet", SHIFT)
+    assert not left.exists()
+    assert (tmp_path / "out.parquet").read_bytes() == (tmp_path / "clean.parquet").read_bytes()
+
+
+def test_two_programs_do_not_write_one_file(tmp_path: Path) -> None:
+    values = np.zeros((len(FEATURES), 3), np.float32)
+    with EventWriter(tmp_path / "out.parquet", origin=False) as writer:
+        with pytest.raises(OutputError, match="another program is writing"):
+            EventWriter(tmp_path / "out.parquet", origin=False)
+        writer.write(values)
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_an_interrupt_while_the_file_is_finished_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt), EventWriter(tmp_path / "a.parquet", origin=False) as w:
+        w.write(np.zeros((len(FEATURES), 3), np.float32))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_that_leads_nowhere_is_said(tmp_path: Path) -> None:
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "gone.parquet")
+    with pytest.raises(DataError, match=r"link.parquet does not exist \(it is a link that leads"):
+        open_parquet(tmp_path / "link.parquet")
 
 
 def test_the_file_read_is_not_changed(events: Path, tmp_path: Path) -> None:
