@@ -52,7 +52,13 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.tasks.gaussian.task": {"Gaussian"},
     "sigma68.tasks.higgs.task": {"Higgs"},
-    "sigma68.tasks.higgs.files": {"TRUTH_FILE", "bias_file", "labelled_chunks", "write_toys"},
+    "sigma68.tasks.higgs.files": {
+        "TRUTH_FILE",
+        "bias_file",
+        "holds_toys",
+        "labelled_chunks",
+        "write_toys",
+    },
     "sigma68.cli": {"app", "main"},
 }
 
