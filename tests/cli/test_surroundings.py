@@ -77,3 +77,10 @@ def test_no_workers_is_no_number_of_workers(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, words, prog_name="sigma68")
     assert result.exit_code == 2
     assert result.stderr == "sigma68: workers must be 1 or more, not 0\n"
+
+
+def test_an_entry_is_not_checked_with_a_negative_seed(tmp_path: Path) -> None:
+    words = ["entry", "check", str(tmp_path), "--task", "gaussian", "--seed", "-1"]
+    result = CliRunner().invoke(app, words, prog_name="sigma68")
+    assert result.exit_code == 2
+    assert "'--seed'" in result.stderr

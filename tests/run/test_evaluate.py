@@ -158,6 +158,17 @@ def test_changed_data_is_refused(run: Run, models: Path) -> None:
         evaluate(settings_of(), folder, models=models)
 
 
+def test_what_is_refused_changes_nothing(run: Run, models: Path) -> None:
+    folder = run(sets=1, toys=2)
+    (folder / "provenance.json").write_text(
+        json.dumps(json.loads((folder / "provenance.json").read_text()) | {"data_fingerprint": "x"})
+    )
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    with pytest.raises(SettingsError, match="other data"):
+        evaluate(settings_of(sets=1, toys=3), folder, models=models)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
 def test_toys_without_settings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "toys.parquet").write_bytes(b"")
     with pytest.raises(SettingsError, match="holds toys but no settings"):

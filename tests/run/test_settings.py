@@ -49,6 +49,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
         ({"entry": "entry.zip", "method": None}, "an entry trains itself"),
         ({"sets": 0}, "sets must be 1 or more, not 0"),
         ({"toys": -1}, "toys must be 1 or more, not -1"),
+        ({"sets": 10**11}, "more than 10,000,000 toys: ask for fewer"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"split_seed": -1}, "split_seed must be 0 or more"),
         ({"predict_seconds": 0.0}, "predict_seconds must be a positive"),

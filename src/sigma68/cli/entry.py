@@ -27,7 +27,7 @@ def check(
     ] = None,
     task: Annotated[str, typer.Option(help="The task it is for.")] = "higgs",
     toys: Annotated[int, typer.Option(help="How many pseudo-experiments to ask it.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of those pseudo-experiments.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of those pseudo-experiments.")] = 0,
     fit_seconds: Annotated[float, typer.Option(help="Time limit of fit, in s.")] = 3600.0,
     predict_seconds: Annotated[float, typer.Option(help="Time limit of one predict, in s.")] = 20.0,
 ) -> None:

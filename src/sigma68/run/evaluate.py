@@ -77,12 +77,14 @@ def evaluate(
         method_class(settings.method)
     make_folder(out)
     with _locked(out):
-        if _adopt(settings, out):
+        if _finished(settings, out):
+            _write_settings(settings, out)
             return out
         clean_parts(out)
         with _scratch() as scratch:
             run = _Run(settings, out, task, progress)
             run.prepare(scratch, models, retrain)
+            _write_settings(settings, out)
             run.all_toys(scratch, workers)
     return out
 
@@ -211,33 +213,34 @@ class _Run:
             self.progress(how_far)
 
 
-def _adopt(settings: RunSettings, out: Path) -> bool:
-    """Begin or go on in `out`; True if all that a run leaves is there already."""
+def _finished(settings: RunSettings, out: Path) -> bool:
+    """Whether all that a run of `settings` leaves is in `out`; nothing of another run may be."""
     old = read_settings(out)
-    toys = out / results.FILE_NAME
-    begun = toys.exists() or any((out / "shards").glob("set-*"))
-    if old is not None and not begun:
+    if not ((out / results.FILE_NAME).exists() or any((out / "shards").glob("set-*"))):
         # A run that ended before its first toy (say, for a wrong --data) binds nobody.
         for name in (provenance.FILE_NAME, settings_file.FILE_NAME):
             with explained(out / name):
                 (out / name).unlink(missing_ok=True)
-        old = None
+        return False
     if old is None:
-        if begun:
-            raise SettingsError(
-                f"{out} holds toys but no {settings_file.FILE_NAME}: give another output folder"
-            )
-    else:
-        check_same(old, settings, out)
-    grown = old is not None and old.n_toys != settings.n_toys
-    if grown:
+        raise SettingsError(
+            f"{out} holds toys but no {settings_file.FILE_NAME}: give another output folder"
+        )
+    check_same(old, settings, out)
+    whole = all((out / name).exists() for name in (results.FILE_NAME, *_BESIDE))
+    return whole and old.n_toys == settings.n_toys
+
+
+def _write_settings(settings: RunSettings, out: Path) -> None:
+    """Put down what is asked for, once it is known that it can be done."""
+    old = read_settings(out)
+    if old is not None and old.n_toys != settings.n_toys:
         # The table goes before the settings change: it is never less than they say.
         for name in _DERIVED:
             with explained(out / name):
                 (out / name).unlink(missing_ok=True)
     if old != settings:
         write_json(out / settings_file.FILE_NAME, settings.to_json())
-    return all((out / name).exists() for name in (results.FILE_NAME, *_BESIDE))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from sigma68.errors import SettingsError
 __all__ = ["FILE_NAME", "RunSettings", "check_same", "read_settings"]
 
 FILE_NAME = "settings.json"
+_MOST_TOYS = 10_000_000
 _MAY_GROW = ("sets", "toys")
 _OF_THE_SCORE = ("epsilon",)
 _PATHS = ("data", "entry", "model")
@@ -61,6 +62,11 @@ class RunSettings:
         for name in ("sets", "toys"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.sets * self.toys > _MOST_TOYS:
+            raise SettingsError(
+                f"{self.sets} sets of {self.toys} toys are more than {_MOST_TOYS:,} toys: ask for "
+                "fewer, or share them out over several runs with different seeds"
+            )
         for name in ("seed", "split_seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} must be 0 or more, not {getattr(self, name)}")
