@@ -53,6 +53,15 @@ def test_epsilon_comes_from_the_call_then_the_settings(tmp_path: Path) -> None:
     assert read_score(tmp_path)["epsilon"] == 1e-3
 
 
+def test_a_table_with_toys_missing_is_refused(tmp_path: Path) -> None:
+    toys = made_toys(3, 20)
+    made_run(tmp_path, toys)
+    toys.iloc[:-1].to_parquet(tmp_path / "toys.parquet")
+    with pytest.raises(DataError, match="has 59 toys, the settings ask for 60"):
+        score_folder(tmp_path, task=FakeTask())
+    assert not (tmp_path / "score.json").exists()
+
+
 def test_scoring_again_gives_the_same_file(tmp_path: Path) -> None:
     made_run(tmp_path, made_toys(3, 20))
     score_folder(tmp_path, task=FakeTask())

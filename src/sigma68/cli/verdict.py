@@ -51,7 +51,7 @@ def pool_warning(out: Path, n_toys: int) -> str | None:
 
 def _verdict(values: Mapping[str, float | int | None]) -> str:
     n_toys, n_failed = int(values.get("n_toys") or 0), int(values.get("n_failed") or 0)
-    toys = f"{n_toys:,} toys, {n_failed:,} without a valid answer"
+    toys = f"{n_toys:,} {'toy' if n_toys == 1 else 'toys'}, {n_failed:,} without a valid answer"
     coverage, epsilon = values.get("coverage"), values.get("epsilon")
     if coverage is None or not n_toys:
         return toys

@@ -46,11 +46,17 @@ def score_folder(out: Path, *, epsilon: float | None = None, task: Task | None =
     from sigma68.files import write_json
     from sigma68.run.provenance import read_provenance
     from sigma68.run.provenance import versions as versions_here
+    from sigma68.run.results import FILE_NAME as TOYS
     from sigma68.run.results import read_toys
 
     settings = settings_of(out)
     task = task_of(settings) if task is None else task
     toys = read_toys(out)
+    if len(toys) != settings.n_toys:
+        raise DataError(
+            f"{out / TOYS} has {len(toys):,} toys, the settings ask for {settings.n_toys:,}: "
+            "delete it and give the command of the run again, which makes it from the shards"
+        )
     score = task.score(toys, epsilon=settings.epsilon if epsilon is None else epsilon)
     document: dict[str, Any] = {**score.values, "headline": score.headline}
     if task.answer == "interval":
