@@ -59,6 +59,15 @@ SURFACE: dict[str, set[str]] = {
         "labelled_chunks",
         "write_toys",
     },
+    "sigma68.tasks.higgs.simulate.production": {
+        *("FILE_NAME", "HARD_EVENTS", "LOG", "Advance", "Common", "Maker", "simulate"),
+    },
+    "sigma68.tasks.higgs.simulate.plan": {
+        *("DEFAULT_MIXTURE", "Goal", "Hours", "Ledger", "Rows", "ShardCount", "shared"),
+    },
+    "sigma68.tasks.higgs.simulate.merge": {
+        *("BELOW", "Merged", "MergedProcess", "find_shards", "merge"),
+    },
     "sigma68.cli": {"app", "main"},
 }
 

@@ -78,12 +78,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_verbs_of_the_specification_are_there() -> None:
     assert set(VERBS) == {
-        *("run", "score", "compare", "methods", "tasks", "bias", "toys", "data", "entry")
+        *("run", "score", "compare", "methods", "tasks", "bias", "toys", "simulate", "data"),
+        "entry",
     }
 
 
 @pytest.mark.parametrize(
-    "words", [*[(verb,) for verb in OURS], ("data", "plot"), ("data", "describe")]
+    "words",
+    [*[(verb,) for verb in OURS], ("data", "plot"), ("data", "describe"), ("data", "merge")],
 )
 def test_help_teaches_with_an_example(words: tuple[str, ...]) -> None:
     result = sigma68(*words, "--help")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sigma68.cli import data_merge, data_validate
 from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Look at a file of events: numbers and figures.",
 )
+
+app.command("merge")(data_merge.merge)
+
+app.command("validate")(data_validate.validate)
 
 Source = Annotated[Path, typer.Argument(metavar="PATH", help="Parquet file, or its folder.")]
 

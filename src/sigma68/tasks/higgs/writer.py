@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NoReturn
@@ -26,6 +27,9 @@ class EventWriter:
     Use as a context manager: left through an exception, nothing remains on disk. With `origin`
     the file has the columns of the public data set in its order (primaries, weights,
     detailed_labels, labels, derived), all numbers float32; without, the 28 features alone.
+    `hard_event`, `decay` (int64) and `process_code` (int16) add the columns of simulated events.
+    With `double_weights` the weights are float64, for files that are yet to be rescaled.
+    `metadata` goes to the file's key-value metadata.
 
     Raises
     ------
@@ -41,11 +45,20 @@ class EventWriter:
         origin: bool = True,
         hard_event: bool = False,
         decay: bool = False,
+        process_code: bool = False,
+        double_weights: bool = False,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
         self.n_rows = 0
+        self._double_weights = double_weights
         self._temporary = self.path.with_name(f".{self.path.name}.partial")
-        self._schema = _file_schema(origin, hard_event, decay)
+        further = {"hard_event": hard_event, "decay": decay, "process_code": process_code}
+        self._schema = _file_schema(
+            origin,
+            [name for name, wanted in further.items() if wanted],
+            pa.float64() if double_weights else pa.float32(),
+        ).with_metadata(metadata)
         self._sink: Any = None
         try:
             self._sink = alone(self._temporary)
@@ -65,6 +78,7 @@ class EventWriter:
         process: npt.NDArray[np.int8] | None = None,
         hard_event: npt.NDArray[np.int64] | None = None,
         decay: npt.NDArray[np.int64] | None = None,
+        process_code: npt.NDArray[np.int16] | None = None,
     ) -> None:
         """Append events: `features` (28, n) and, where the file has them, the other columns (n,).
 
@@ -78,16 +92,18 @@ class EventWriter:
             for name, row in zip(FEATURES, features, strict=True)
         }
         if weights is not None:
-            columns["weights"] = pa.array(weights.astype(np.float32))
+            kind = np.float64 if self._double_weights else np.float32
+            columns["weights"] = pa.array(weights.astype(kind))
         if process is not None:
             columns["labels"] = pa.array(np.array(IS_SIGNAL, np.float32)[process])
             names = pa.array(PROCESSES)
             columns["detailed_labels"] = pa.DictionaryArray.from_arrays(process, names).cast(
                 pa.string()
             )
-        for name, column in (("hard_event", hard_event), ("decay", decay)):
+        further = {"hard_event": hard_event, "decay": decay, "process_code": process_code}
+        for name, column in further.items():
             if column is not None:
-                columns[name] = pa.array(column)
+                columns[name] = pa.array(column, _FURTHER[name])
         if set(columns) != set(self._schema.names):
             differing = ", ".join(sorted(set(columns) ^ set(self._schema.names)))
             raise ValueError(f"the columns given are not those of {self.path.name}: {differing}")
@@ -181,18 +197,17 @@ def _is(stream: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _file_schema(origin: bool, hard_event: bool, decay: bool) -> pa.Schema:
-    numbers = [(name, pa.float32()) for name in PRIMARIES]
+_FURTHER = {"hard_event": pa.int64(), "decay": pa.int64(), "process_code": pa.int16()}
+
+
+def _file_schema(origin: bool, further: list[str], kind_of_weights: pa.DataType) -> pa.Schema:
+    fields = [(name, pa.float32()) for name in PRIMARIES]
     if origin:
-        numbers += [
-            ("weights", pa.float32()),
+        fields += [
+            ("weights", kind_of_weights),
             ("detailed_labels", pa.string()),
             ("labels", pa.float32()),
         ]
-    numbers += [(name, pa.float32()) for name in DERIVED]
-    numbers += [
-        (name, pa.int64())
-        for name, wanted in (("hard_event", hard_event), ("decay", decay))
-        if wanted
-    ]
-    return pa.schema(numbers)
+    fields += [(name, pa.float32()) for name in DERIVED]
+    fields += [(name, _FURTHER[name]) for name in further]
+    return pa.schema(fields)
