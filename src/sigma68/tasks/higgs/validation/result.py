@@ -1,0 +1,103 @@
+"""What a validation found: the numbers, as they are written to validation.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from sigma68.files import write_json
+from sigma68.tasks.higgs.validation.distributions import DistributionTest
+from sigma68.tasks.higgs.validation.form import Form
+from sigma68.tasks.higgs.validation.response import Response
+from sigma68.tasks.higgs.validation.tables import YieldTable
+from sigma68.tasks.higgs.validation.yields import EventNumbers, YieldTest
+
+__all__ = ["FILE_NAME", "PARTS", "VERSION", "EventsSummary", "Validation", "write_validation"]
+
+FILE_NAME: Final = "validation.json"
+VERSION: Final = 1
+"""The version of validation.json, raised when an entry changes its meaning."""
+
+PARTS: Final = ("yields", "distributions", "response", "correlations", "classifier")
+"""What can be compared, in the order in which it is reported."""
+
+
+@dataclass(frozen=True)
+class EventsSummary:
+    """One of the two files: rows, sum of weights and effective events per process."""
+
+    path: str
+    rows: int
+    rows_per_process: Mapping[str, int]
+    sum_weights: Mapping[str, float]
+    effective: Mapping[str, float]
+    has_hard_events: bool
+    form: Form
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Simulated events against a table and against real events.
+
+    Attributes
+    ----------
+    simulated, real
+        The two files.
+    table
+        The table of yields compared with.
+    level
+        The probability of a false alarm in each part: p-values, corrected for the number of
+        tests of their part, are compared with it.
+    seed
+        Of the samples, the bootstrap and the classifier.
+    groups
+        Processes that were tested together, by the name of the group.
+    yields, numbers, real_numbers, distributions, responses
+        The parts; empty where one was left out.
+    """
+
+    simulated: EventsSummary
+    real: EventsSummary
+    table: YieldTable
+    level: float
+    seed: int
+    parts: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    yields: tuple[YieldTest, ...]
+    numbers: tuple[EventNumbers, ...]
+    real_numbers: tuple[EventNumbers, ...]
+    distributions: tuple[DistributionTest, ...]
+    responses: tuple[Response, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object: the attributes by name, None for what is not a number."""
+        document: dict[str, Any] = _plain({"version": VERSION, **asdict(self)})
+        return document
+
+
+def write_validation(validation: Validation, out: Path) -> Path:
+    """Write `out`/validation.json, whole or not at all; its path.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    path = out / FILE_NAME
+    write_json(path, validation.to_json())
+    return path
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value

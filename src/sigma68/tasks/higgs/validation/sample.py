@@ -1,0 +1,99 @@
+"""A seeded sample of a file for what needs the events themselves.
+
+Rows are kept with probability min(1, w / c) and then weigh max(w, c): sums are right on average,
+the kept rows weigh nearly the same, and no row is there twice. c is chosen per process so that
+the wished number of rows is kept. Where no more rows than that are there, all are kept as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.seeds import Stream
+from sigma68.tasks.higgs.dataset import EventBatch
+from sigma68.tasks.higgs.schema import FEATURES, PROCESSES
+from sigma68.tasks.higgs.split import mixed
+from sigma68.tasks.higgs.validation.ledger import Ledger
+
+__all__ = ["Sample", "SampleCollector", "thinning"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Events of a file. Shapes: `values` (28, n) float32; the others (n,).
+
+    `unit` is the number of the hard event, or of the row where every row is its own.
+    """
+
+    values: npt.NDArray[np.float32]
+    weights: Floats
+    process: npt.NDArray[np.int8]
+    unit: npt.NDArray[np.int64]
+
+    @property
+    def n_events(self) -> int:
+        return len(self.weights)
+
+    def chosen(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Sample:
+        """The events of an index or mask, in its order."""
+        return Sample(
+            self.values[:, index], self.weights[index], self.process[index], self.unit[index]
+        )
+
+
+def thinning(
+    weights: Floats, wanted: int, numbers: npt.NDArray[np.int64], stream: Stream
+) -> Floats:
+    """New weights, shape (n,), of which about `wanted` are not 0.
+
+    `numbers` names each row, so that the choice is a function of row and stream alone.
+    """
+    if len(weights) <= wanted:
+        return weights
+    cut = _cut(weights, wanted)
+    uniform = (mixed(numbers, stream.key) >> np.uint64(11)) * 2.0**-53
+    return np.where(uniform * cut < weights, np.maximum(weights, cut), 0.0)
+
+
+def _cut(weights: Floats, wanted: int) -> float:
+    """The number c for which min(1, w / c) sums to `wanted`."""
+    ordered = np.sort(weights)[::-1]
+    # With the k largest kept for certain, c is the sum of the others over wanted - k.
+    k = np.arange(wanted)
+    rest = ordered.sum() - np.concatenate([[0.0], np.cumsum(ordered)[: wanted - 1]])
+    cuts = rest / (wanted - k)
+    fits = ordered[:wanted] <= cuts
+    return float(cuts[np.argmax(fits)]) if fits.any() else float(cuts[-1])
+
+
+class SampleCollector:
+    """Picks the sample while the file streams past; at most about `wanted` rows a process."""
+
+    def __init__(self, ledger: Ledger, wanted: int, stream: Stream) -> None:
+        self._ledger = ledger
+        self._weights = np.zeros(ledger.n_rows)
+        for p in range(len(PROCESSES)):
+            rows = np.flatnonzero(ledger.process == p)
+            self._weights[rows] = thinning(ledger.weights[rows], wanted, rows, stream)
+        self._parts: list[npt.NDArray[np.float32]] = []
+        self._rows: list[npt.NDArray[np.int64]] = []
+
+    def add(self, batch: EventBatch) -> None:
+        """Keep the chosen events of one batch, which has all 28 columns."""
+        here = slice(batch.first_row, batch.first_row + batch.n_events)
+        kept = np.flatnonzero(self._weights[here] > 0)
+        self._parts.append(batch.values[:, kept])
+        self._rows.append(kept + batch.first_row)
+
+    def sample(self) -> Sample:
+        """What was kept."""
+        rows = np.concatenate([np.empty(0, np.int64), *self._rows])
+        values = np.concatenate([np.empty((len(FEATURES), 0), np.float32), *self._parts], axis=1)
+        return Sample(
+            values, self._weights[rows], self._ledger.process[rows], self._ledger.units(rows)
+        )
