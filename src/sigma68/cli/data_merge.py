@@ -38,8 +38,8 @@ def merge(
         merged = merging.merge(
             folders, out, shuffle_seed=seed if shuffle else None, progress=progress
         )
-    for gap in merged.missing:
-        warn(f"the shards {gap} are not there though later ones are: simulate goes on with them")
+    for note in merged.notes:
+        warn(note)
     say(f"{out}: {merged.rows:,} events")
     _print(merged)
 

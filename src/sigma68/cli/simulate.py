@@ -14,6 +14,7 @@ from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
     from sigma68.tasks.higgs.simulate.plan import Goal, Ledger
+    from sigma68.tasks.higgs.simulate.production import MakerFactory
 
 _Number = TypeVar("_Number", int, float)
 
@@ -61,6 +62,12 @@ def simulate(
     hard_events: Annotated[
         int, typer.Option(min=1, help="Hard collisions per shard: what a kill may cost.")
     ] = 5000,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler: its workers make the shards.", metavar="ADDRESS"
+        ),
+    ] = None,
 ) -> None:
     """Simulate collision events, in shards.
 
@@ -79,16 +86,25 @@ def simulate(
     from sigma68.tasks.higgs.simulate.production import Common
     from sigma68.tasks.higgs.simulate.production import simulate as produce
 
+    if dask is not None and workers is not None:
+        raise SettingsError("a Dask cluster has its own workers: leave out --workers")
     goal = _goal(process, events, hours, shards, mixture)
     common = Common(seed, hard_events, enrich)
     cores = len(os.sched_getaffinity(0)) if workers is None else workers
     with simulation_bar("simulating") as progress:
-        ledger = produce(common, goal, out, workers=cores, progress=progress)
+        maker = None if dask is None else _cluster(dask)
+        ledger = produce(common, goal, out, workers=cores, maker=maker, progress=progress)
     say(f"{sum(len(own) for own in ledger.done.values()):,} shards in {out}")
     print_table(
         ("process", "shards", "events", "effective events", "events per second and core"),
         _table(ledger),
     )
+
+
+def _cluster(address: str) -> MakerFactory:
+    from sigma68.tasks.higgs.simulate.cluster import Cluster
+
+    return lambda folder, log: Cluster(address, folder)
 
 
 def _table(ledger: Ledger) -> list[tuple[str, ...]]:

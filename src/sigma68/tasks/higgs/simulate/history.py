@@ -37,9 +37,9 @@ def history(shards: Sequence[ShardAbout], shuffle_seed: int | None = None) -> di
         "kind": "simulation",
         "format": _FORMAT,
         "luminosity_fb": shards[0].luminosity_fb,
-        "productions": productions,
+        "productions": [_brief(p) for p in productions],
         "missing": [
-            f"{name} {_ranges(gaps)} (seed {p['seed']})"
+            f"{name} shards {_ranges(gaps)} of seed {p['seed']}"
             for p in productions
             for name, numbers in p["shards"].items()
             if (gaps := sorted(set(range(max(numbers))) - set(numbers)))
@@ -52,7 +52,7 @@ def history(shards: Sequence[ShardAbout], shuffle_seed: int | None = None) -> di
         },
         "shuffle_seed": shuffle_seed,
         "commands": _commands(productions, shuffle_seed),
-    } | {"productions": [_brief(p) for p in productions]}
+    }
 
 
 def _productions(shards: Sequence[ShardAbout]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.regions import REGIONS, region_of
 from sigma68.tasks.higgs.schema import FEATURES, PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.simulate.history import history
-from sigma68.tasks.higgs.simulate.shards import KEY, ShardAbout, read_about, shard_files
+from sigma68.tasks.higgs.simulate.shards import KEY, PHYSICS, ShardAbout, read_about, shard_files
 from sigma68.tasks.higgs.simulate.shuffle import EventRows, shuffled
 from sigma68.tasks.higgs.writer import EventWriter
 
@@ -59,12 +59,12 @@ class MergedProcess:
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merged file holds; `missing` names shards that are not there though later ones are."""
+    """What a merged file holds; `notes` are sentences about what may be wrong with it."""
 
     path: Path
     rows: int
     processes: Mapping[str, MergedProcess]
-    missing: Sequence[str]
+    notes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def merge(
             )
             if progress is not None:
                 progress("", writer.n_rows / n_rows)
-    return Merged(out, n_rows, _processes(provenance, sums), provenance["missing"])
+    return Merged(out, n_rows, _processes(provenance, sums), _notes(provenance))
 
 
 def _rows(found: Sequence[_Found], tries: Mapping[int, int], sums: _Sums) -> Iterator[EventRows]:
@@ -227,6 +227,17 @@ def _processes(provenance: Mapping[str, Any], sums: _Sums) -> dict[str, MergedPr
         )
         for name, about in provenance["processes"].items()
     }
+
+
+def _notes(provenance: Mapping[str, Any]) -> list[str]:
+    notes = [
+        f"{shards} not there though later ones are: simulate would make them next"
+        for shards in provenance["missing"]
+    ]
+    for package in PHYSICS:
+        if len(found := provenance["versions"].get(package, ())) > 1:
+            notes.append(f"shards of {package} {' and '.join(found)} are put together")
+    return notes
 
 
 def _total_tries(found: Sequence[_Found]) -> dict[int, int]:

@@ -25,6 +25,7 @@ from sigma68.tasks.higgs.simulate.shards import (
     GENERATOR,
     ShardAbout,
     ShardSpec,
+    check_versions,
     read_about,
     shard_files,
     shard_name,
@@ -220,6 +221,7 @@ def _found(common: Common, out: Path, folder: Path) -> Ledger:
                 f"{path} is shard {about.number} of {about.process} with seed {about.seed}: it "
                 "does not belong here; remove it, or give another folder"
             )
+        check_versions(about, str(path))
         ledger.add(about)
     return ledger
 

@@ -1,4 +1,4 @@
-"""The pieces of a simulated sample: what a shard is, how it is made, and what it says of itself.
+"""The pieces of a simulated sample: what a shard is, and what it says of itself.
 
 A shard is a function of (process, seed, number, hard events, enrichment) and of the software
 alone: not of the time, the machine, or how many workers there were (the seconds it took are
@@ -16,37 +16,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Final
 
 from sigma68 import __version__
-from sigma68.errors import DataError, MissingExtraError, SettingsError, Sigma68Error
+from sigma68.errors import DataError, SettingsError
 from sigma68.seeds import Stream, stream
-from sigma68.tasks.higgs.schema import LUMINOSITY_FB, PROCESSES
-from sigma68.tasks.higgs.simulate.streams import CODES, CROSS_SECTION_FB
-
-if TYPE_CHECKING:
-    from sigma68.tasks.higgs.simulate.block import Block
+from sigma68.tasks.higgs.schema import PROCESSES
 
 __all__ = [
     "GENERATOR",
     "KEY",
+    "PHYSICS",
     "CodeSums",
     "ShardAbout",
     "ShardSpec",
+    "check_versions",
     "first_hard_event",
-    "make_shard",
     "read_about",
     "shard_files",
     "shard_name",
+    "versions",
 ]
 
 KEY: Final = "sigma68"
@@ -54,16 +47,11 @@ KEY: Final = "sigma68"
 
 GENERATOR: Final = "sigma68.tasks.higgs.simulate.generator:Generator"
 
+PHYSICS: Final = ("sigma68", "pythia8mc")
+"""The packages whose version decides what a shard holds."""
+
 _FORMAT: Final = 1
 _PACKAGES: Final = ("pythia8mc", "numpy", "numba")
-
-
-class EventSource(Protocol):
-    """What makes events: see `sigma68.tasks.higgs.simulate.generator`."""
-
-    def block(self, hard_events: int) -> Block:
-        """The selected events of the next `hard_events` hard events."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -174,64 +162,6 @@ def first_hard_event(process: str, seed: int, number: int) -> int:
     return int.from_bytes(digest, "little") >> 2
 
 
-def make_shard(spec: ShardSpec, path: Path) -> ShardAbout:
-    """Simulate one shard and write it to `path`, whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    MissingExtraError
-        If a package that the generator needs is not installed.
-    Sigma68Error
-        If the generator gives something that is no block of events.
-    """
-    from sigma68.tasks.higgs.derived import derive
-    from sigma68.tasks.higgs.writer import EventWriter
-
-    began = time.process_time()
-    module, _, name = spec.generator.partition(":")
-    try:
-        factory = getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"simulating needs {error.name}, which is not installed: pip install 'sigma68[simulate]'"
-        ) from error
-    source: EventSource = factory(spec.process, spec.stream, enrich=spec.enrich)
-    block = source.block(spec.hard_events)
-    _check(block, spec)
-    weights = block.weights * _per_try(block, spec)
-    features = np.concatenate([block.primaries, derive(block.primaries)])
-    codes = _sums(block, weights, spec)
-    first = first_hard_event(spec.process, spec.seed, spec.number)
-    squares = sum(sums.sum_squares for sums in codes.values())
-    about = ShardAbout(
-        spec.process,
-        spec.seed,
-        spec.number,
-        block.hard_events,
-        spec.enrich,
-        first,
-        LUMINOSITY_FB,
-        codes,
-        block.n_rows,
-        float(weights.sum()) ** 2 / squares if squares > 0 else 0.0,
-        round(time.process_time() - began, 3),
-        _versions(),
-    )
-    options = {"hard_event": True, "decay": True, "process_code": True, "double_weights": True}
-    with EventWriter(path, **options, metadata={KEY: json.dumps(about.to_json())}) as writer:
-        writer.write(
-            features,
-            weights=weights,
-            process=np.full(block.n_rows, PROCESSES.index(spec.process), np.int8),
-            hard_event=first + block.hard_event,
-            decay=block.decay.astype(np.int64),
-            process_code=block.code,
-        )
-    return about
-
-
 def read_about(path: Path) -> ShardAbout:
     """What the shard at `path` says of itself.
 
@@ -258,61 +188,32 @@ def read_about(path: Path) -> ShardAbout:
         ) from error
 
 
+def check_versions(about: ShardAbout, where: str) -> None:
+    """Refuse a shard of other software than this.
+
+    Raises
+    ------
+    SettingsError
+        If the versions of sigma68 or Pythia differ.
+    """
+    here = versions()
+    for package in PHYSICS:
+        before, now = about.versions.get(package), here.get(package)
+        if before != now:
+            raise SettingsError(
+                f"{where} has {package} {before}, and this is {now}: use the same version "
+                "everywhere, or simulate into another folder (data merge takes both)"
+            )
+
+
 def shard_files(folder: Path) -> Iterator[Path]:
     """The shards in a folder of `sigma68 simulate`, by name; `folder/shards` where there is one."""
     inside = folder / "shards"
     yield from sorted((inside if inside.is_dir() else folder).glob("*-*.parquet"))
 
 
-def _per_try(block: Block, spec: ShardSpec) -> npt.NDArray[np.float64]:
-    """What turns expected events per try into events at 10 fb^-1, for each row."""
-    factor = {
-        code: CROSS_SECTION_FB[code] * LUMINOSITY_FB / tries
-        for code, tries in block.tries.items()
-        if tries > 0
-    }
-    lacking = sorted(set(np.unique(block.code).tolist()) - set(factor))
-    if lacking:
-        raise Sigma68Error(f"{spec.file_name}: rows of process code {lacking[0]} without tries")
-    codes, place = np.unique(block.code, return_inverse=True)
-    return np.array([factor[int(code)] for code in codes], np.float64)[place]
-
-
-def _check(block: Block, spec: ShardSpec) -> None:
-    """Refuse what would be found out only when somebody opens the sample."""
-    n = block.n_rows
-    wrong = ""
-    if block.primaries.shape != (16, n) or block.primaries.dtype != np.float32:
-        wrong = f"primaries are {block.primaries.dtype} of shape {block.primaries.shape}"
-    elif not np.isfinite(block.primaries).all():
-        wrong = "a primary column is not finite"
-    elif not (np.isfinite(block.weights) & (block.weights > 0)).all():
-        wrong = "a weight is not a positive number"
-    elif unknown := set(block.tries) - set(CODES[spec.process]):
-        wrong = f"process code {min(unknown)} is none of {spec.process}"
-    elif n and not (block.hard_event.min() >= 0 and block.hard_event.max() < block.hard_events):
-        wrong = "hard events are numbered outside the block"
-    if wrong:
-        raise Sigma68Error(f"the generator of {spec.file_name} is broken: {wrong}")
-
-
-def _sums(block: Block, weights: npt.NDArray[np.float64], spec: ShardSpec) -> dict[int, CodeSums]:
-    found = {}
-    for code in sorted(block.tries):
-        own = block.code == code
-        together = np.bincount(block.hard_event[own], weights[own])
-        found[code] = CodeSums(
-            tries=int(block.tries[code]),
-            cross_section_fb=CROSS_SECTION_FB[code],
-            rows=int(own.sum()),
-            hard_events=int(np.count_nonzero(together)),
-            sum_weights=math.fsum(weights[own]),
-            sum_squares=float(together @ together),
-        )
-    return found
-
-
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of what decides, or could decide, what a shard holds."""
     found = {"sigma68": __version__}
     for name in _PACKAGES:
         # A generator may do without it.

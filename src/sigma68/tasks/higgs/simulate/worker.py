@@ -17,7 +17,8 @@ from pathlib import Path
 
 from sigma68.errors import Sigma68Error
 from sigma68.run.frames import read_frame, take_standard_streams, write_frame
-from sigma68.tasks.higgs.simulate.shards import ShardSpec, make_shard
+from sigma68.tasks.higgs.simulate.making import make_shard
+from sigma68.tasks.higgs.simulate.shards import ShardSpec
 
 __all__ = ["main"]
 
