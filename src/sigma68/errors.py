@@ -7,10 +7,12 @@
     │   ├── DataError              a file of events: missing column, wrong dtype, NaN, truncated, empty class
     │   ├── NuisanceError          a nuisance parameter that does not exist or is out of its range
     │   ├── SettingsError          settings that contradict each other or those of a run to be continued
+    │   ├── DownloadError          a file that a server does not give, or that is not what it should be
     │   ├── EntryError             a challenge entry that cannot be loaded or does not answer as it should
     │   └── OutputError            an output that cannot be written (permissions, full disk)
     ├── MissingExtraError          a plug-in needs a package that is not installed
     ├── ModelMismatchError         a trained model meets data, a split or a task it was not trained on
+    ├── SimulationError            a generator that gives up, or a shard that fails again and again
     ├── FitError                   a fit that did not converge; recorded for its toy, never accepted
     └── ProtocolError              a worker or an entry broke the framed protocol
 
@@ -40,6 +42,10 @@ class SettingsError(InputError):
     """Settings contradict each other, or those of the run to be continued."""
 
 
+class DownloadError(InputError):
+    """A file cannot be fetched, or what came is not what was asked for."""
+
+
 class EntryError(InputError):
     """A challenge entry cannot be loaded or does not answer as it should."""
 
@@ -54,6 +60,10 @@ class MissingExtraError(Sigma68Error):
 
 class ModelMismatchError(Sigma68Error):
     """A trained model was made for another task, data or split."""
+
+
+class SimulationError(Sigma68Error):
+    """Events cannot be simulated."""
 
 
 class FitError(Sigma68Error):

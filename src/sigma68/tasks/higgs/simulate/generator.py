@@ -1,0 +1,158 @@
+"""A generator of selected events of one process: Pythia, thinning, decays and detector passes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pythia8mc
+
+from sigma68.errors import SimulationError
+from sigma68.seeds import Stream
+from sigma68.tasks.higgs.simulate import tau_library
+from sigma68.tasks.higgs.simulate.acceptance import Acceptance
+from sigma68.tasks.higgs.simulate.block import Block
+from sigma68.tasks.higgs.simulate.hard_event import TOO_MANY, Record
+from sigma68.tasks.higgs.simulate.passes import (
+    Plan,
+    new_rows,
+    new_scratch,
+    simulate_passes,
+)
+from sigma68.tasks.higgs.simulate.streams import CODES, SETTINGS
+from sigma68.tasks.higgs.simulate.thinning import Fate, Shares, Thinning
+
+__all__ = ["Generator"]
+
+_MASS_GEV: Final = {"htautau": 125.0, "ztautau": 91.2}
+_REDECAY: Final = {"htautau": 25, "ztautau": 23}
+_ENRICHED: Final = {"htautau": Shares(0.3, 0.6), "ztautau": Shares(0.08, 0.3)}
+_TRIALS: Final = {"htautau": 40, "ztautau": 60, "ttbar": 8, "diboson": 16}
+_FAKE_TRIALS: Final = 4
+_FAKES: Final = 0.05
+_TYPICAL_TAG: Final = 0.6
+_BATCH: Final = 100
+_INCOMING: Final = 3  # entry of the first incoming parton
+
+
+class Generator:
+    """Makes selected events of one process, hard event by hard event.
+
+    Parameters
+    ----------
+    process
+        One of `schema.PROCESSES`.
+    stream
+        Where its random numbers come from, Pythia's seed included.
+    enrich
+        Whether to prefer hard events with two hard jets or a fast boson.
+
+    Raises
+    ------
+    SimulationError
+        If Pythia refuses to start.
+    """
+
+    def __init__(self, process: str, stream: Stream, *, enrich: bool = True) -> None:
+        rng = stream.child("decays and detector").generator()
+        self.pythia_seed = int(stream.child("pythia").generator().integers(1, 900_000_000))
+        self._process = process
+        self._rng = rng
+        self._library = tau_library.load()
+        self._scratch = new_scratch()
+        acceptance = None
+        if process in _MASS_GEV:
+            acceptance = Acceptance(_MASS_GEV[process], process == "htautau", self._library, rng)
+        self._pythia = pythia8mc.Pythia("", False)
+        for setting in (*SETTINGS[process], "Random:setSeed = on", f"Random:seed = {self.pythia_seed}"):
+            if not self._pythia.readString(setting):
+                raise SimulationError(f"Pythia does not know the setting '{setting}'")
+        shares = _ENRICHED.get(process, Shares()) if enrich else Shares()
+        thinned = stream.child("thinning").generator()
+        self._hooks = Thinning(self._pythia, CODES[process], thinned, shares, acceptance)
+        self._pythia.setUserHooksPtr(self._hooks)
+        if not self._pythia.init():
+            raise SimulationError(f"Pythia cannot start the process {process}")
+
+    def block(self, hard_events: int) -> Block:
+        """Simulate `hard_events` more hard events in full.
+
+        Raises
+        ------
+        SimulationError
+            If Pythia gives up, or makes something that the detector does not know.
+        """
+        self._hooks.tries = {}
+        parts = []
+        done = 0
+        while done < hard_events:
+            n = min(_BATCH, hard_events - done)
+            parts.append(self._batch(n, done))
+            done += n
+        primaries, weights, code, event, decay = (np.concatenate(p) for p in zip(*parts, strict=True))
+        return Block(
+            np.ascontiguousarray(primaries.T), weights, code, event, decay, dict(self._hooks.tries),
+            hard_events,
+        )  # fmt: skip
+
+    def _batch(self, n: int, number: int) -> tuple[npt.NDArray[Any], ...]:
+        self._hooks.fates.clear()
+        events = self._pythia.nextBatch(n)
+        record = _columns(events)
+        fates = [self._hooks.fates[key] for key in record.e[record.first[:-1] + _INCOMING]]
+        plan = self._plan(fates)
+        rows = new_rows(int(plan.trials.sum()))
+        m, problem = simulate_passes(
+            record, plan, self._library, self._scratch, self._rng, rows
+        )
+        if problem != 0:
+            raise SimulationError(_said(problem))
+        event = rows.event[:m]
+        code = np.array([fate.code for fate in fates], np.int16)
+        return (
+            rows.primaries[:m],
+            rows.weight[:m],
+            code[event],
+            event + number,
+            rows.decay[:m].astype(np.int16),
+        )
+
+    def _plan(self, fates: list[Fate]) -> Plan:
+        n, trials = len(fates), _TRIALS[self._process]
+        weight = np.array([fate.weight for fate in fates])
+        needs_fake = np.array([fate.needs_fake for fate in fates])
+        redecay = _REDECAY.get(self._process, 0)
+        share = (weight if redecay else np.ones(n)) * (_TYPICAL_TAG / trials)
+        return Plan(
+            weight,
+            share,
+            np.where(needs_fake, _FAKE_TRIALS, trials),
+            np.where(needs_fake, 1.0, _FAKES),
+            np.full(n, redecay),
+            np.array([fate.quark for fate in fates], np.int64),
+        )
+
+
+def _columns(events: Any) -> Record:
+    """The event records of a batch as flat columns."""
+    layout = events.layout
+    entries = layout.content("prt")
+    columns = entries.content
+    momentum, vertex = columns.content("p"), columns.content("vProd")
+
+    def data(array: Any) -> npt.NDArray[Any]:
+        return np.asarray(array.data)
+
+    return Record(
+        np.asarray(entries.offsets.data).astype(np.int64),
+        *(data(columns.content(name)) for name in ("id", "status", "mother1")),
+        *(data(momentum.content(name)) for name in ("px", "py", "pz", "e")),
+        np.asarray(vertex.index.data).astype(np.int64),
+        *(data(vertex.content.content(name)) for name in ("px", "py", "pz")),
+    )
+
+def _said(problem: int) -> str:
+    if problem == TOO_MANY:
+        return "an event has more particles than the detector has room for"
+    return f"an event has a particle of PDG code {-problem // 10}, which the detector does not know"
