@@ -1,7 +1,8 @@
 """Collision events on disk: Parquet in and out, by row groups, checked as they stream past.
 
 `open_parquet` looks at a file without reading its events, `EventFile.iter_batches` streams them
-in bounded memory, `EventWriter` writes a file that exists only once it is whole.
+in bounded memory, `EventWriter` writes a file that exists only once it is whole. Compact files
+(see `embedded.columns`) are read in the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sigma68.errors import DataError
+from sigma68.tasks.higgs.embedded.columns import (
+    SCALES,
+    check_compact,
+    completed,
+    is_compact,
+    stored_columns,
+)
 from sigma68.tasks.higgs.schema import FEATURES, IS_SIGNAL, PRIMARIES, PROCESSES
+from sigma68.tasks.higgs.sources import located
 from sigma68.tasks.higgs.writer import EventWriter
 
 __all__ = ["BATCH_ROWS", "EventBatch", "EventFile", "EventWriter", "open_parquet"]
@@ -62,6 +71,7 @@ class EventFile:
     sum_weights: float | None
     has_hard_event: bool
     has_decay: bool
+    is_compact: bool = False
 
     def iter_batches(
         self, columns: Sequence[str] = PRIMARIES, *, batch_rows: int = BATCH_ROWS
@@ -81,7 +91,9 @@ class EventFile:
         extra = [
             n for n, has in (("hard_event", self.has_hard_event), ("decay", self.has_decay)) if has
         ]
-        wanted = [*names, "weights", "labels", "detailed_labels", *extra]
+        stored = stored_columns(names) if self.is_compact else names
+        labels = [] if self.is_compact else ["labels"]
+        wanted = [*stored, "weights", *labels, "detailed_labels", *extra]
         row = 0
         try:
             file = _parquet_file(self.path)
@@ -98,10 +110,12 @@ class EventFile:
 
     def _checked(self, record: pa.RecordBatch, names: tuple[str, ...], row: int) -> EventBatch:
         where = _Where(self.path, row)
-        values = np.empty((len(names), record.num_rows), np.float32)
-        for target, name in zip(values, names, strict=True):
+        stored = stored_columns(names) if self.is_compact else names
+        values = np.empty((len(stored), record.num_rows), np.float32)
+        for target, name in zip(values, stored, strict=True):
+            numbers = record.column(name).to_numpy(zero_copy_only=False)
             with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite, and found
-                target[:] = record.column(name).to_numpy(zero_copy_only=False)
+                target[:] = numbers / SCALES[name] if self.is_compact else numbers
             if not np.isfinite(target).all():
                 bad = int(np.flatnonzero(~np.isfinite(target))[0])
                 where.fail(bad, f"{name} is {target[bad]:g}", "remove or repair the event")
@@ -112,11 +126,12 @@ class EventFile:
                 bad, f"weights is {weights[bad]:g}", "weights must be finite and not negative"
             )
         process = _process(record.column("detailed_labels"), where)
-        _check_labels(record.column("labels"), process, where)
+        if not self.is_compact:
+            _check_labels(record.column("labels"), process, where)
         return EventBatch(
             row,
             names,
-            values,
+            completed(values, names) if self.is_compact else values,
             weights,
             process,
             _integers(record, "hard_event", where) if self.has_hard_event else None,
@@ -127,7 +142,8 @@ class EventFile:
 def open_parquet(source: str | Path) -> EventFile:
     """Look at a Parquet file of events, or at a folder that holds exactly one.
 
-    A `*_metadata.json` beside it may give `sum_weights`.
+    `source` may also be a name of `sources.NAMES`. A `*_metadata.json` beside the file may give
+    `sum_weights`.
 
     Raises
     ------
@@ -135,13 +151,17 @@ def open_parquet(source: str | Path) -> EventFile:
         If there is no such file, several, it is not a whole Parquet file, it has no rows, or a
         column is missing or of the wrong type.
     """
-    path = _locate(Path(source))
+    path = _locate(located(source))
     try:
         file = _parquet_file(path)
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         _damaged(path, error)
-    _check_schema(path, schema)
+    compact = is_compact(schema)
+    if compact:
+        check_compact(path, schema)
+    else:
+        _check_schema(path, schema)
     if n_rows == 0:
         raise DataError(f"{path} holds no events: give a file with signal and background rows")
     return EventFile(
@@ -150,6 +170,7 @@ def open_parquet(source: str | Path) -> EventFile:
         _sum_weights(path),
         has_hard_event="hard_event" in schema.names,
         has_decay="decay" in schema.names,
+        is_compact=compact,
     )
 
 
