@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,7 @@ class MadeGenerator:
 
     def __init__(self, process: str, stream: Stream, *, enrich: bool = True) -> None:
         self.process = process
+        self.pythia_seed = 7
         self.enrich = enrich
         self._dice = stream.generator()
 
@@ -66,8 +71,52 @@ def primaries(n: int, seed: int) -> np.ndarray:
 
 
 class SlowGenerator(MadeGenerator):
-    """A second for each block."""
+    """Half a second for each block."""
 
     def block(self, hard_events: int) -> Block:
-        time.sleep(1.0)
+        time.sleep(0.5)
         return super().block(hard_events)
+
+
+class DyingGenerator(MadeGenerator):
+    """Takes its process with it, as often as MADE_DEATHS says; each time leaves a file in MADE_MARKS."""
+
+    def block(self, hard_events: int) -> Block:
+        marks = Path(os.environ["MADE_MARKS"])
+        deaths = len(list(marks.iterdir()))
+        if self.process == "ttbar" and deaths < int(os.environ["MADE_DEATHS"]):
+            (marks / str(deaths)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().block(hard_events)
+
+
+class RaisingGenerator(MadeGenerator):
+    """Never makes anything."""
+
+    def block(self, hard_events: int) -> Block:
+        raise ValueError("no phase space is left")
+
+
+class FullDiskGenerator(MadeGenerator):
+    """After it, files may not be longer than a kilobyte."""
+
+    def block(self, hard_events: int) -> Block:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+        return super().block(hard_events)
+
+
+class EmptyGenerator(MadeGenerator):
+    """Selects nothing."""
+
+    def block(self, hard_events: int) -> Block:
+        return rows_of(super().block(hard_events), slice(0, 0))
+
+
+def rows_of(block: Block, rows: slice) -> Block:
+    """A block with some of its rows and all of its tries."""
+    return replace(
+        block,
+        primaries=block.primaries[:, rows],
+        **{n: getattr(block, n)[rows] for n in ("weights", "code", "hard_event", "decay")},
+    )

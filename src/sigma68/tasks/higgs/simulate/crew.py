@@ -28,6 +28,7 @@ MOST_TRIES = 3
 _FRAME_SECONDS = 60.0  # a frame once begun comes quickly, or something is very wrong
 _START_SECONDS = 300.0  # imports and compilation on a busy machine
 _SECONDS_PER_HARD_EVENT = 0.5  # a hundred times what one takes
+_SHORTEST_SECONDS = 60.0
 _GRACE = 1.0
 _TAIL = 4096
 
@@ -137,7 +138,8 @@ class Crew:
         spec, stdin = member.spec, member.process.stdin
         if spec is None or stdin is None:
             return
-        member.until = time.monotonic() + 60 + _SECONDS_PER_HARD_EVENT * spec.hard_events
+        limit = _SHORTEST_SECONDS + _SECONDS_PER_HARD_EVENT * spec.hard_events
+        member.until = time.monotonic() + limit
         path = str(self._folder / spec.file_name)
         # Who is gone is noticed when its stdout ends.
         with contextlib.suppress(BrokenPipeError):

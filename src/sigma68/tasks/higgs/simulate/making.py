@@ -54,10 +54,10 @@ def make_shard(spec: ShardSpec, path: Path) -> ShardAbout:
     from sigma68.tasks.higgs.writer import EventWriter
 
     began = time.process_time()
-    block = _simulated(spec)
+    block, pythia_seed = _simulated(spec)
     weights = block.weights * _per_try(block, spec)
     features = np.concatenate([block.primaries, derive(block.primaries)])
-    about = _about(block, weights, spec, began)
+    about = _about(block, weights, spec, pythia_seed, began)
     with EventWriter(
         path,
         hard_event=True,
@@ -77,7 +77,7 @@ def make_shard(spec: ShardSpec, path: Path) -> ShardAbout:
     return about
 
 
-def _simulated(spec: ShardSpec) -> Block:
+def _simulated(spec: ShardSpec) -> tuple[Block, int | None]:
     module, _, name = spec.generator.partition(":")
     try:
         factory = getattr(import_module(module), name)
@@ -91,11 +91,15 @@ def _simulated(spec: ShardSpec) -> Block:
             "pip install 'sigma68[simulate]'"
         ) from error
     _check(block, spec)
-    return block
+    return block, getattr(source, "pythia_seed", None)
 
 
 def _about(
-    block: Block, weights: npt.NDArray[np.float64], spec: ShardSpec, began: float
+    block: Block,
+    weights: npt.NDArray[np.float64],
+    spec: ShardSpec,
+    pythia_seed: int | None,
+    began: float,
 ) -> ShardAbout:
     codes = _sums(block, weights, spec)
     squares = sum(sums.sum_squares for sums in codes.values())
@@ -106,6 +110,7 @@ def _about(
         hard_events=block.hard_events,
         enrich=spec.enrich,
         first_hard_event=first_hard_event(spec.process, spec.seed, spec.number),
+        pythia_seed=pythia_seed,
         luminosity_fb=LUMINOSITY_FB,
         codes=codes,
         rows=block.n_rows,

@@ -208,7 +208,9 @@ class _Sums:
         region = np.full(rows.n_rows, len(REGIONS), np.int64)
         region[passing] = region_of(features)
         n = len(REGIONS) + 1
-        cells, place = np.unique(rows.hard_event * n + region, return_inverse=True)
+        # Counted from 0, so that there is room to number the regions of each.
+        hard_event = rows.hard_event - rows.hard_event.min(initial=2**62)
+        cells, place = np.unique(hard_event * n + region, return_inverse=True)
         together = np.bincount(place, rows.weights, minlength=len(cells))
         own = (cells % n).astype(np.int64)
         self.weights[:, process] += np.bincount(own, together, minlength=n)

@@ -115,7 +115,8 @@ class ShardAbout:
     """What a shard says of itself.
 
     `codes` has an entry per process code that was tried; `first_hard_event` is the `hard_event`
-    of the first one; `seconds` of processor time; `versions` by package.
+    of the first one; `pythia_seed` is what Pythia was begun with (None for a generator without
+    it); `seconds` of processor time; `versions` by package.
     """
 
     process: str
@@ -124,6 +125,7 @@ class ShardAbout:
     hard_events: int
     enrich: bool
     first_hard_event: int
+    pythia_seed: int | None
     luminosity_fb: float
     codes: Mapping[int, CodeSums]
     rows: int
