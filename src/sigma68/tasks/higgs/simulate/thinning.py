@@ -26,9 +26,8 @@ _FROM_RESONANCE: Final = 5
 _ASSOCIATED: Final = frozenset({904, 905, 908, 909})
 
 # Leptons that could be selected, at the level of the hard process.
-_LEPTON_GEV: Final = 10.0
-_TAU_GEV: Final = 12.0
-_ETA: Final = 3.2
+_LEPTON_GEV: Final = 6.0
+_ETA: Final = 3.6
 _BOSONS: Final = (23, 25)
 
 
@@ -162,7 +161,7 @@ class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
             if pt < _LEPTON_GEV or abs(particle.eta()) > _ETA:
                 continue
             if code == 15:
-                taus += pt > _TAU_GEV
+                taus += 1
             else:
                 leptons += 1
         if taus >= 1 and leptons + taus >= 2:
