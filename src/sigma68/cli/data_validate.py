@@ -61,6 +61,7 @@ def validate(
 
 def _print(result: Validation) -> None:
     from sigma68.cli.console import print_table, say
+    from sigma68.tasks.higgs.validation.hypotheses import in_words
     from sigma68.tasks.higgs.validation.verdict import findings
 
     if result.yields:
@@ -108,8 +109,8 @@ def _print(result: Validation) -> None:
                     test.column,
                     test.kind,
                     f"{test.difference:.3f}",
-                    f"{test.p_value:.2g}",
-                    f"{test.corrected:.2g}",
+                    in_words(test.p_value or 0.0),
+                    in_words(test.corrected or 0.0),
                     f"{test.detectable:.3f}",
                 )
                 for test in made[:_SHOWN]

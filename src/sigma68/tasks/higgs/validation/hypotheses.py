@@ -25,6 +25,7 @@ __all__ = [
     "detectable_shift",
     "effective_number",
     "holm",
+    "in_words",
     "ks_p_value",
     "two_sided",
 ]
@@ -36,6 +37,7 @@ POWER = 0.9
 
 _CENTRAL = 0.1
 _LARGEST_SHIFT = 8.0
+_TAIL = 1e-16
 
 
 def effective_number(cumulative: Floats, squares: Floats) -> float:
@@ -114,6 +116,11 @@ def detectable_shift(edges: Floats, cumulative: Floats, distance: float) -> floa
         middle = 0.5 * (low + high)
         low, high = (low, middle) if reached(middle) >= distance else (middle, high)
     return high
+
+
+def in_words(p_value: float) -> str:
+    """A p-value for reading; far out in the tail only that it is there."""
+    return "< 1e-16" if p_value < _TAIL else f"{p_value:.2g}"
 
 
 def two_sided(z: float) -> float:

@@ -11,9 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from sigma68.files import write_json
+from sigma68.tasks.higgs.validation.correlations import CorrelationTest
 from sigma68.tasks.higgs.validation.distributions import DistributionTest
 from sigma68.tasks.higgs.validation.form import Form
+from sigma68.tasks.higgs.validation.histograms import ColumnHistogram
 from sigma68.tasks.higgs.validation.response import Response
+from sigma68.tasks.higgs.validation.roc import ClassifierTest
 from sigma68.tasks.higgs.validation.tables import YieldTable
 from sigma68.tasks.higgs.validation.yields import EventNumbers, YieldTest
 
@@ -29,9 +32,9 @@ PARTS: Final = ("yields", "distributions", "response", "correlations", "classifi
 
 @dataclass(frozen=True)
 class EventsSummary:
-    """One of the two files: rows, sum of weights and effective events per process."""
+    """One of the two files: its name, and rows, weights and effective events per process."""
 
-    path: str
+    name: str
     rows: int
     rows_per_process: Mapping[str, int]
     sum_weights: Mapping[str, float]
@@ -55,10 +58,14 @@ class Validation:
         tests of their part, are compared with it.
     seed
         Of the samples, the bootstrap and the classifier.
+    sample_rows
+        Rows of each process that the samples hold at most.
+    parts
+        What was compared, of `PARTS`.
     groups
         Processes that were tested together, by the name of the group.
-    yields, numbers, real_numbers, distributions, responses
-        The parts; empty where one was left out.
+    yields, numbers, real_numbers, distributions, histograms, responses, correlations, classifiers
+        What each part found; empty where it was left out.
     """
 
     simulated: EventsSummary
@@ -66,13 +73,17 @@ class Validation:
     table: YieldTable
     level: float
     seed: int
+    sample_rows: int
     parts: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
     yields: tuple[YieldTest, ...]
     numbers: tuple[EventNumbers, ...]
     real_numbers: tuple[EventNumbers, ...]
     distributions: tuple[DistributionTest, ...]
+    histograms: tuple[ColumnHistogram, ...]
     responses: tuple[Response, ...]
+    correlations: tuple[CorrelationTest, ...]
+    classifiers: tuple[ClassifierTest, ...]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object: the attributes by name, None for what is not a number."""

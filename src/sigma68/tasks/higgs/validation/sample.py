@@ -7,7 +7,8 @@ the wished number of rows is kept. Where no more rows than that are there, all a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from sigma68.tasks.higgs.schema import FEATURES, PROCESSES
 from sigma68.tasks.higgs.split import mixed
 from sigma68.tasks.higgs.validation.ledger import Ledger
 
-__all__ = ["Sample", "SampleCollector", "thinning"]
+__all__ = ["Sample", "SampleCollector", "thinned", "thinning"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,11 +40,23 @@ class Sample:
     def n_events(self) -> int:
         return len(self.weights)
 
+    @property
+    def effective(self) -> float:
+        """(sum w)^2 / sum w^2, hard events counted once."""
+        _, unit = np.unique(self.unit, return_inverse=True)
+        together = np.bincount(unit, self.weights)
+        squares = float(together @ together)
+        return float(together.sum()) ** 2 / squares if squares > 0 else 0.0
+
     def chosen(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Sample:
         """The events of an index or mask, in its order."""
         return Sample(
             self.values[:, index], self.weights[index], self.process[index], self.unit[index]
         )
+
+    def of(self, processes: Sequence[int]) -> Sample:
+        """The events of some processes."""
+        return self.chosen(np.isin(self.process, list(processes)))
 
 
 def thinning(
@@ -69,6 +82,13 @@ def _cut(weights: Floats, wanted: int) -> float:
     cuts = rest / (wanted - k)
     fits = ordered[:wanted] <= cuts
     return float(cuts[np.argmax(fits)]) if fits.any() else float(cuts[-1])
+
+
+def thinned(sample: Sample, wanted: int, stream: Stream) -> Sample:
+    """About `wanted` of the events of a sample, reweighted as the module says."""
+    numbers = np.arange(sample.n_events, dtype=np.int64)
+    weights = thinning(sample.weights, wanted, numbers, stream)
+    return replace(sample, weights=weights).chosen(weights > 0)
 
 
 class SampleCollector:

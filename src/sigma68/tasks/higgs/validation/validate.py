@@ -1,81 +1,44 @@
-"""Simulated events against a table of yields and real events: everything, in two passes a file."""
+"""Simulated events against a table of yields and real events: everything, put together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError, SettingsError
+from sigma68.errors import DataError, MissingExtraError, SettingsError
 from sigma68.protocols import Progress
 from sigma68.seeds import stream
-from sigma68.tasks.higgs.dataset import EventBatch, EventFile, open_parquet
 from sigma68.tasks.higgs.regions import REGIONS
-from sigma68.tasks.higgs.schema import FEATURES, PROCESSES
-from sigma68.tasks.higgs.validation.cumulative import Cumulative, choose_grids
+from sigma68.tasks.higgs.schema import PROCESSES
+from sigma68.tasks.higgs.validation.correlations import CorrelationTest, compare_correlations
 from sigma68.tasks.higgs.validation.distributions import DistributionTest, compare_distributions
-from sigma68.tasks.higgs.validation.form import FormCollector
-from sigma68.tasks.higgs.validation.ledger import CellSums, Ledger, cell_sums, of_group, read_ledger
-from sigma68.tasks.higgs.validation.response import Response, ResponseCollector, compare_responses
+from sigma68.tasks.higgs.validation.histograms import column_histograms
+from sigma68.tasks.higgs.validation.ledger import CellSums, of_group
+from sigma68.tasks.higgs.validation.reading import SAMPLE_ROWS, Both, Side, read_both
+from sigma68.tasks.higgs.validation.response import Response, compare_responses
 from sigma68.tasks.higgs.validation.result import PARTS, EventsSummary, Validation
-from sigma68.tasks.higgs.validation.sample import Sample, SampleCollector
+from sigma68.tasks.higgs.validation.roc import ClassifierTest
+from sigma68.tasks.higgs.validation.sample import thinned
 from sigma68.tasks.higgs.validation.tables import YieldTable, published
 from sigma68.tasks.higgs.validation.yields import compare_yields, event_numbers
 
-__all__ = ["LARGE", "LEVEL", "SAMPLE_ROWS", "open_simulated", "validate"]
+__all__ = ["LARGE", "LEVEL", "POOLED", "validate"]
 
 LEVEL: Final = 0.01
 """P-values below this, corrected for the number of tests, are called incompatible."""
 LARGE: Final = 100
 """A process is tested by itself if there are so many real rows of it."""
-SAMPLE_ROWS: Final = 100_000
-"""Rows of each process in the samples for the correlations and the classifier, at most."""
 POOLED: Final = "pooled"
+"""The name of the group of all processes that both files have."""
+
+_BOOTSTRAP_ROWS: Final = 20_000
 
 Floats = npt.NDArray[np.float64]
-
-
-class _Collector(Protocol):
-    def add(self, batch: EventBatch) -> None: ...
-
-
-@dataclass(frozen=True)
-class _Read:
-    """One file, read: its ledger and what the collectors gathered."""
-
-    ledger: Ledger
-    cumulative: Cumulative
-    response: ResponseCollector
-    form: FormCollector
-    sample: Sample
-
-    def sums(self) -> tuple[CellSums, CellSums]:
-        """Per process before, per region and process after the high thresholds."""
-        n = len(PROCESSES)
-        region = self.response.region.astype(np.int16)
-        cell = np.where(region >= 0, region * n + self.ledger.process, -1)
-        ledger = self.ledger
-        return ledger.by_process(), cell_sums(ledger.weights, cell, ledger.unit, n * len(REGIONS))
-
-
-def open_simulated(source: Path) -> EventFile:
-    """The file of simulated events: itself, or the only one of a folder.
-
-    Raises
-    ------
-    DataError
-        As `open_parquet`; a folder of several files is to be merged first.
-    """
-    if source.is_dir() and len(list(source.glob("*.parquet"))) != 1:
-        raise DataError(
-            f"the folder {source} does not hold exactly one Parquet file: put shards of a "
-            "simulation together with sigma68 data merge first, and give the merged file"
-        )
-    return open_parquet(source)
 
 
 def validate(
@@ -100,115 +63,109 @@ def validate(
         If a file is not what the task needs, or the files have no process in common.
     SettingsError
         If a part is unknown.
+    MissingExtraError
+        If the classifier is wanted and xgboost is not installed.
     """
-    unknown = [part for part in parts if part not in PARTS]
-    if unknown or not parts:
-        raise SettingsError(f"no part {', '.join(unknown)!r}: choose among {', '.join(PARTS)}")
+    _check_parts(parts)
     report = progress or (lambda what, fraction: None)
-    ledgers = read_ledger(open_simulated(simulated)), read_ledger(open_parquet(real))
-    by_process = [ledger.by_process() for ledger in ledgers]
-    common = [p for p in range(4) if by_process[0].sumw[p] > 0 and by_process[1].sumw[p] > 0]
-    if not common:
+    both = read_both(simulated, real, seed, sample_rows, lambda w, f: report(w, 0.6 * f))
+    if not both.common:
         raise DataError(
             f"{simulated} and {real} have no process in common: there is nothing to compare"
         )
-    grids = choose_grids(_real_sample(ledgers[1], sample_rows, seed))
-    r = _read(ledgers[1], grids, "real", seed, sample_rows, _within(report, 0.0, 0.1))
-    s = _read(ledgers[0], grids, "simulated", seed, sample_rows, _within(report, 0.1, 0.6))
-    groups = _groups(common, by_process[1])
-    sums = s.sums(), r.sums()
-    chosen = YieldTable(**(table or published()).__dict__)
+    groups = _groups(both)
+    chosen = table or published()
+    s, r = both.simulated, both.real
+
+    def made(part: str, what: str, fraction: float) -> bool:
+        report(what, fraction)
+        return part in parts
+
     return Validation(
-        simulated=_summary(s, sums[0]),
-        real=_summary(r, sums[1]),
+        simulated=_summary(s),
+        real=_summary(r),
         table=chosen,
         level=LEVEL,
         seed=seed,
+        sample_rows=sample_rows,
         parts=tuple(part for part in PARTS if part in parts),
         groups={name: tuple(PROCESSES[p] for p in own) for name, own in groups.items()},
-        yields=tuple(compare_yields(chosen, *sums)) if "yields" in parts else (),
-        numbers=tuple(event_numbers(*sums[0])),
-        real_numbers=tuple(event_numbers(*sums[1])),
-        distributions=_distributions(s, r, groups) if "distributions" in parts else (),
-        responses=_responses(s, r, sums, common) if "response" in parts else (),
+        yields=tuple(compare_yields(chosen, s.sums, r.sums)) if "yields" in parts else (),
+        numbers=tuple(event_numbers(*s.sums)),
+        real_numbers=tuple(event_numbers(*r.sums)),
+        distributions=_distributions(both, groups)
+        if made("distributions", "distributions", 0.6)
+        else (),
+        histograms=column_histograms(
+            s.histograms, r.histograms, both.binnings, both.clustering, both.common
+        )
+        if "distributions" in parts
+        else (),
+        responses=_responses(both) if made("response", "responses", 0.65) else (),
+        correlations=tuple(_correlations(both, groups, seed))
+        if made("correlations", "correlations", 0.7)
+        else (),
+        classifiers=_classifiers(both, groups, seed)
+        if made("classifier", "training trees", 0.85)
+        else (),
     )
 
 
-def _groups(common: Sequence[int], real: CellSums) -> dict[str, tuple[int, ...]]:
+def _check_parts(parts: Sequence[str]) -> None:
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown or not parts:
+        raise SettingsError(
+            f"there is no part {', '.join(map(repr, unknown)) or 'named'} of a validation: "
+            f"choose among {', '.join(PARTS)}"
+        )
+    if "classifier" in parts and find_spec("xgboost") is None:
+        rest = ",".join(part for part in PARTS if part != "classifier")
+        raise MissingExtraError(
+            "the classifier needs xgboost, which is not installed: pip install 'sigma68[trees]', "
+            f"or leave it out with --parts {rest}"
+        )
+
+
+def _groups(both: Both) -> dict[str, tuple[int, ...]]:
     """Large processes by themselves, and all together where that is something else."""
+    rows = both.real.process_sums.rows
     groups: dict[str, tuple[int, ...]] = {
-        PROCESSES[p]: (p,) for p in common if real.rows[p] >= LARGE
+        PROCESSES[p]: (p,) for p in both.common if rows[p] >= LARGE
     }
-    if len(common) > 1 or not groups:
-        groups[POOLED] = tuple(common)
+    if len(both.common) > 1 or not groups:
+        groups[POOLED] = both.common
     return groups
 
 
-def _real_sample(ledger: Ledger, rows: int, seed: int) -> Sample:
-    collector = SampleCollector(ledger, rows, stream("higgs", "validation grid", seed))
-    _stream(ledger.file, [collector], lambda what, fraction: None)
-    return collector.sample()
-
-
-def _read(
-    ledger: Ledger,
-    grids: Sequence[Floats],
-    name: str,
-    seed: int,
-    sample_rows: int,
-    report: Progress,
-) -> _Read:
-    sample = SampleCollector(ledger, sample_rows, stream("higgs", f"validation {name}", seed))
-    cumulative, form = Cumulative(grids), FormCollector()
-    response = ResponseCollector(ledger, stream("higgs", f"response {name}", seed))
-    _stream(ledger.file, [cumulative, response, form, sample], report)
-    return _Read(ledger, cumulative, response, form, sample.sample())
-
-
-def _stream(file: EventFile, collectors: Sequence[_Collector], report: Progress) -> None:
-    for batch in file.iter_batches(FEATURES):
-        for collector in collectors:
-            collector.add(batch)
-        report(f"reading {file.path.name}", (batch.first_row + batch.n_events) / file.n_rows)
-
-
-def _within(report: Progress, low: float, high: float) -> Progress:
-    return lambda what, fraction: report(what, low + (high - low) * fraction)
-
-
-def _summary(read: _Read, sums: tuple[CellSums, CellSums]) -> EventsSummary:
+def _summary(side: Side) -> EventsSummary:
+    sums = side.process_sums
     return EventsSummary(
-        path=read.ledger.file.path.name,
-        rows=read.ledger.n_rows,
-        rows_per_process=dict(zip(PROCESSES, sums[0].rows.tolist(), strict=True)),
-        sum_weights=dict(zip(PROCESSES, sums[0].sumw.tolist(), strict=True)),
-        effective=dict(zip(PROCESSES, sums[0].effective.tolist(), strict=True)),
-        has_hard_events=read.ledger.unit is not None,
-        form=read.form.form(),
+        name=side.ledger.file.path.name,
+        rows=side.ledger.n_rows,
+        rows_per_process=dict(zip(PROCESSES, sums.rows.tolist(), strict=True)),
+        sum_weights=dict(zip(PROCESSES, sums.sumw.tolist(), strict=True)),
+        effective=dict(zip(PROCESSES, sums.effective.tolist(), strict=True)),
+        has_hard_events=side.ledger.unit is not None,
+        form=side.form.form(),
     )
 
 
-def _distributions(
-    s: _Read, r: _Read, groups: Mapping[str, Sequence[int]]
-) -> tuple[DistributionTest, ...]:
-    clustering = s.ledger.by_process().clustering, r.ledger.by_process().clustering
-    return tuple(compare_distributions(s.cumulative, r.cumulative, groups, clustering, LEVEL))
+def _distributions(both: Both, groups: Mapping[str, Sequence[int]]) -> tuple[DistributionTest, ...]:
+    s, r = both.simulated.cumulative, both.real.cumulative
+    return tuple(compare_distributions(s, r, groups, both.clustering, LEVEL))
 
 
-def _responses(
-    s: _Read,
-    r: _Read,
-    sums: tuple[tuple[CellSums, CellSums], tuple[CellSums, CellSums]],
-    common: Sequence[int],
-) -> tuple[Response, ...]:
-    groups: dict[str, tuple[int, ...]] = {PROCESSES[p]: (p,) for p in common}
-    if len(common) > 1:
-        groups["sum"] = tuple(common)
+def _responses(both: Both) -> tuple[Response, ...]:
+    groups: dict[str, tuple[int, ...]] = {PROCESSES[p]: (p,) for p in both.common}
+    if len(both.common) > 1:
+        groups["sum"] = both.common
+    s, r = both.simulated, both.real
     effective = [
-        {name: _effective_per_region(own[1], processes) for name, processes in groups.items()}
-        for own in sums
+        {name: _effective_per_region(side.region_sums, own) for name, own in groups.items()}
+        for side in (s, r)
     ]
-    return tuple(compare_responses(s.response, r.response, groups, (effective[0], effective[1])))
+    found = compare_responses(s.response, r.response, groups, (effective[0], effective[1]))
+    return tuple(found)
 
 
 def _effective_per_region(sums: CellSums, processes: Sequence[int]) -> Floats:
@@ -217,3 +174,26 @@ def _effective_per_region(sums: CellSums, processes: Sequence[int]) -> Floats:
     cells = [[r * n + p for p in processes] for r in range(len(REGIONS))]
     cells.append([cell for own in cells for cell in own])
     return np.array([float(of_group(sums, own).effective[0]) for own in cells])
+
+
+def _correlations(
+    both: Both, groups: Mapping[str, Sequence[int]], seed: int
+) -> Iterator[CorrelationTest]:
+    own = stream("higgs", "validation correlations", seed)
+    for group, processes in groups.items():
+        samples = [
+            thinned(side.sample.of(processes), _BOOTSTRAP_ROWS, own.child(f"{group} {name}"))
+            for name, side in (("simulated", both.simulated), ("real", both.real))
+        ]
+        yield compare_correlations(group, samples[0], samples[1], LEVEL, own)
+
+
+def _classifiers(
+    both: Both, groups: Mapping[str, Sequence[int]], seed: int
+) -> tuple[ClassifierTest, ...]:
+    from sigma68.tasks.higgs.validation.classifier import judged, tell_apart
+
+    own = stream("higgs", "validation classifier", seed)
+    s, r = both.simulated.sample, both.real.sample
+    tests = [tell_apart(group, s.of(p), r.of(p), own) for group, p in groups.items()]
+    return judged(tests, LEVEL)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sigma68.tasks.higgs.validation.distributions import DistributionTest
 from sigma68.tasks.higgs.validation.form import Form
+from sigma68.tasks.higgs.validation.hypotheses import in_words
 from sigma68.tasks.higgs.validation.response import Response
 from sigma68.tasks.higgs.validation.result import Validation
 from sigma68.tasks.higgs.validation.yields import YieldTest
@@ -42,6 +43,10 @@ def _each(v: Validation) -> Iterator[Finding]:
         yield _distributions(v)
     if "response" in v.parts:
         yield _responses(v)
+    if "correlations" in v.parts:
+        yield _correlations(v)
+    if "classifier" in v.parts:
+        yield _classifiers(v)
 
 
 def _form(simulated: Form, real: Form) -> Finding:
@@ -114,7 +119,7 @@ def _test_in_words(test: DistributionTest) -> str:
         mean = f", mean off by {test.mean_difference:+.2f} ± {test.mean_error:.2f} deviations"
     return (
         f"{test.group}, {test.column}: {what} {test.difference:.3f}, "
-        f"p {test.p_value:.1e} (corrected {test.corrected:.1e}){mean}"
+        f"p {in_words(test.p_value or 0.0)} (corrected {in_words(test.corrected or 0.0)}){mean}"
     ).replace("-", "−")
 
 
@@ -130,7 +135,7 @@ def _responses(v: Validation) -> Finding:
     largest = max(made, key=lambda test: abs(test.pull or 0.0))
     headline = (
         f"{len(made) - len(bad)} of {len(made)} responses agree; the largest difference is "
-        f"{abs(largest.pull or 0.0):.1f} sigma (p {largest.p_value:.2g} after correction)"
+        f"{abs(largest.pull or 0.0):.1f} sigma (p {in_words(largest.p_value or 0.0)} after correction)"
     )
     return Finding("response", not bad, headline, tuple(_response_in_words(t) for t in bad))
 
@@ -140,3 +145,39 @@ def _response_in_words(test: Response) -> str:
         f"{test.process}, {test.region}, {test.shift}: simulated {test.simulated:+.2%} ± "
         f"{test.simulated_error:.2%}, real {test.real:+.2%} ± {test.real_error:.2%}"
     ).replace("-", "−")
+
+
+def _correlations(v: Validation) -> Finding:
+    made = [test for test in v.correlations if test.p_value is not None]
+    # One test for each group: Bonferroni once more.
+    bad = [test for test in made if (test.p_value or 0.0) * len(made) < v.level]
+    headline = (
+        f"{len(made) - len(bad)} of {len(made)} correlation matrices agree"
+        if made
+        else "too few real events to compare any correlation"
+    )
+    details = [
+        f"{test.group}: the largest difference of {test.pairs} pairs is {abs(test.largest or 0.0):.1f} "
+        f"sigma ({test.columns[0]}, {test.columns[1]}; p {in_words(test.p_value or 0.0)} after correction); a "
+        f"difference of {test.detectable:.2f} in a typical pair would have been found with 90% "
+        "probability"
+        for test in made
+        if test.columns is not None
+    ]
+    return Finding("correlations", not bad, headline, tuple(details))
+
+
+def _classifiers(v: Validation) -> Finding:
+    bad = [test for test in v.classifiers if test.corrected < v.level]
+    headline = (
+        f"trees tell simulated from real events in {len(bad)} of {len(v.classifiers)} groups"
+        if bad
+        else "trees cannot tell simulated from real events"
+    )
+    details = [
+        f"{test.group}: area {test.auc:.3f} ± {test.error:.3f} (p {in_words(test.corrected)} after "
+        f"correction; {test.detectable:.3f} would have been found with 90% probability); most used: "
+        + ", ".join(f"{name} {share:.0%}" for name, share in test.columns[:3])
+        for test in v.classifiers
+    ]
+    return Finding("classifier", not bad, headline, tuple(details))
