@@ -68,12 +68,21 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.tasks.higgs.simulate.merge": {
         *("BELOW", "Merged", "MergedProcess", "find_shards", "merge"),
     },
+    "sigma68.tasks.higgs.public": {
+        *("HIGGS", "Copy", "Record", "chosen_folder", "convert", "copies", "data_folder"),
+        *("fetch", "located"),
+    },
+    "sigma68.download": {"Patience", "download", "only_one", "partial_bytes", "sha256_of"},
+    "sigma68.meter": {"HowFar", "Meter", "Report"},
+    "sigma68.unpack": {"UnpackLimits", "unpack"},
+    "sigma68.web_source": {"Answer", "Interrupted", "ask", "check_url"},
     "sigma68.cli": {"app", "main"},
 }
 
 ERRORS = {
     *("Sigma68Error", "InputError", "DataError", "NuisanceError", "SettingsError", "EntryError"),
-    *("OutputError", "MissingExtraError", "ModelMismatchError", "FitError", "ProtocolError"),
+    *("DownloadError", "OutputError", "MissingExtraError", "ModelMismatchError", "FitError"),
+    "ProtocolError",
 }
 
 

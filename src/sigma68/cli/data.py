@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sigma68.cli import data_merge, data_validate
+from sigma68.cli import data_fetch, data_merge, data_validate
 from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command("merge")(data_merge.merge)
 
 app.command("validate")(data_validate.validate)
+
+app.command("fetch")(data_fetch.fetch)
 
 Source = Annotated[Path, typer.Argument(metavar="PATH", help="Parquet file, or its folder.")]
 
