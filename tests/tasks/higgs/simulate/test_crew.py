@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sigma68.errors import OutputError, Sigma68Error
+from sigma68.tasks.higgs.simulate import crew
 from sigma68.tasks.higgs.simulate.plan import ShardCount
 from sigma68.tasks.higgs.simulate.production import LOG, Common, simulate
 from sigma68.tasks.higgs.simulate.shards import ShardSpec
@@ -44,23 +45,25 @@ def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_worker_that_dies_is_replaced_and_its_shard_made_again(
     marks: Path, here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MADE_DEATHS", "2")
+    monkeypatch.setenv("MADE_DEATHS", "1")
     simulate(common(f"{HERE}:DyingGenerator"), COUNT, tmp_path / "crew", workers=2)
-    assert len(list(marks.iterdir())) == 2
+    assert len(list(marks.iterdir())) == 1
     simulate(common(), COUNT, tmp_path / "here", maker=here)
     assert contents(tmp_path / "crew") == contents(tmp_path / "here")
 
 
-def test_a_shard_that_costs_three_workers_is_named_and_the_rest_is_kept(
+def test_a_shard_that_costs_too_many_workers_is_named_and_the_rest_is_kept(
     marks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert crew.MOST_TRIES == 3
+    monkeypatch.setattr(crew, "MOST_TRIES", 2)
     monkeypatch.setenv("MADE_DEATHS", "99")
     out = tmp_path / "out"
     goal = ShardCount({"htautau": 1, "ttbar": 1})
-    said = r"ttbar-000000\.parquet was tried 3 times .* was killed by SIGKILL"
+    said = r"ttbar-000000\.parquet was tried 2 times .* was killed by SIGKILL"
     with pytest.raises(Sigma68Error, match=said):
         simulate(common(f"{HERE}:DyingGenerator"), goal, out, workers=1)
-    assert len(list(marks.iterdir())) == 3
+    assert len(list(marks.iterdir())) == 2
     assert list(contents(out)) == ["htautau-000000.parquet"]
 
 
@@ -128,8 +131,6 @@ def test_ended_at_any_moment_it_keeps_what_is_finished(how: int, here: Any, tmp_
 def test_a_worker_that_comes_up_but_takes_forever_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sigma68.tasks.higgs.simulate import crew
-
     monkeypatch.setattr(crew, "_SECONDS_PER_HARD_EVENT", 0.0)
     monkeypatch.setattr(crew, "_SHORTEST_SECONDS", 0.1)
     monkeypatch.setattr(crew, "MOST_TRIES", 1)
@@ -145,9 +146,7 @@ def test_no_worker_comes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_workers_have_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sigma68.tasks.higgs.simulate.crew import _environment
-
     monkeypatch.setenv("NUMBA_NUM_THREADS", "8")
-    assert _environment()["NUMBA_NUM_THREADS"] == "1"
-    assert _environment()["PATH"] == os.environ["PATH"]
+    assert crew._environment()["NUMBA_NUM_THREADS"] == "1"
+    assert crew._environment()["PATH"] == os.environ["PATH"]
     assert ShardSpec("ttbar", 1, 0, 10).generator.endswith("generator:Generator")

@@ -116,7 +116,7 @@ def merge(
     Raises
     ------
     DataError, SettingsError
-        As `find_shards`.
+        As `find_shards`; or if there is no event at all.
     OutputError
         If `out` cannot be written; nothing is left behind.
     """
@@ -125,14 +125,16 @@ def merge(
     provenance = history([f.about for f in found], shuffle_seed)
     sums = _Sums()
     n_rows = sum(f.about.rows for f in found)
-    rows = _rows(found, tries, sums)
+    if n_rows == 0:
+        raise DataError("there is not a single event in these shards: simulate more of them")
+    rows = _pieces(_rows(found, tries, sums))
     if shuffle_seed is not None:
         rows = shuffled(rows, n_rows, shuffle_seed, out)
     metadata = {KEY: json.dumps(provenance)}
     with EventWriter(
         out, hard_event=True, decay=True, process_code=True, metadata=metadata
     ) as writer:
-        for piece in _pieces(rows):
+        for piece in rows:
             writer.write(
                 piece.features,
                 weights=piece.weights,

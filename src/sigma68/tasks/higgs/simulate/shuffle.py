@@ -82,11 +82,12 @@ def shuffled(
     dice = stream("higgs", "merge", seed).generator()
     n_buckets = min(max(1, -(-n_rows // _BUCKET_ROWS)), _MOST_BUCKETS)
     with contextlib.ExitStack() as stack:
-        with explained(beside):
-            buckets = [
-                stack.enter_context(tempfile.TemporaryFile(dir=beside.parent, buffering=_BUFFER))
-                for _ in range(n_buckets)
-            ]
+        buckets: list[IO[bytes]] = []
+        for _ in range(n_buckets):
+            with explained(beside):
+                bucket = tempfile.TemporaryFile(dir=beside.parent, buffering=_BUFFER)  # noqa: SIM115
+            buckets.append(bucket)
+            stack.callback(_close, bucket)
         for piece in rows:
             _deal(piece, dice.integers(n_buckets, size=piece.n_rows), buckets, beside)
         for bucket in buckets:
@@ -94,6 +95,12 @@ def shuffled(
                 bucket.seek(0)
                 records = np.frombuffer(bucket.read(), _RECORD)
             yield _columns(records[dice.permutation(len(records))])
+
+
+def _close(bucket: IO[bytes]) -> None:
+    # Where the disk is full, closing tries once more to write what could not be written.
+    with contextlib.suppress(OSError):
+        bucket.close()
 
 
 def _deal(
