@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -273,15 +272,6 @@ def test_empty_shards_count_with_their_tries(tmp_path: Path) -> None:
     assert both.rows == alone.rows
     total = [m.processes["ttbar"].sum_weights.sum() for m in (alone, both)]
     assert total[1] == pytest.approx(total[0] / 2, rel=0.1)
-
-
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may be longer than 20,000 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.usefixtures("small_disk")

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from sigma68.errors import DataError, MissingExtraError, SettingsError, Sigma68Error
+from sigma68.errors import DataError, MissingExtraError, OutputError, SettingsError, Sigma68Error
 from sigma68.tasks.higgs.dataset import open_parquet
 from sigma68.tasks.higgs.derived import derive
 from sigma68.tasks.higgs.schema import DERIVED, FEATURES, PRIMARIES, PROCESSES
@@ -156,6 +156,13 @@ def test_a_broken_block_is_refused(
     monkeypatch.setattr(MadeGenerator, "block", lambda self, hard_events: broken)
     with pytest.raises(Sigma68Error, match=said):
         make_shard(SPEC, tmp_path / "broken.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"ttbar\.parquet cannot be written \(File too large\)"):
+        make_shard(SPEC, tmp_path / "ttbar.parquet")
     assert list(tmp_path.iterdir()) == []
 
 
