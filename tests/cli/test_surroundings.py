@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from sigma68.cli import app
 
 COMMAND = [sys.executable, "-c", "from sigma68.cli import main; main()"]
-EXACT = ["run", "exact", "--workers", "1", "--out"]
+EXACT = ["run", "exact", "--task", "gaussian", "--workers", "1", "--out"]
 
 
 def started(*words: str | Path, **changes: str) -> subprocess.Popen[str]:
@@ -73,7 +73,7 @@ def test_asked_to_end_it_cleans_up(wish: signal.Signals, tmp_path: Path) -> None
 
 
 def test_no_workers_is_no_number_of_workers(tmp_path: Path) -> None:
-    words = ["run", "exact", "--workers", "0", "--out", str(tmp_path / "run")]
+    words = [*EXACT, str(tmp_path / "run"), "--workers", "0"]
     result = CliRunner().invoke(app, words, prog_name="sigma68")
     assert result.exit_code == 2
     assert result.stderr == "sigma68: workers must be 1 or more, not 0\n"

@@ -21,7 +21,6 @@ from typer.testing import CliRunner, Result
 
 from sigma68 import __version__
 from sigma68.cli import app, console
-from sigma68.cli.run import default_task
 from sigma68.report.data import DataSummary, ScoredEvents
 from sigma68.run.progress import RunProgress
 from sigma68.types import Observation
@@ -58,6 +57,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *[
             "run",
             "exact",
+            "--task",
+            "gaussian",
             "--sets",
             "2",
             "--toys",
@@ -134,10 +135,11 @@ def test_methods_and_tasks_are_listed() -> None:
         ("run exact --entry x.zip --out {tmp}/r", "either a METHOD"),
         ("run exakt --out {tmp}/r", "no method called 'exakt'; there are: bdt, counting, exact"),
         ("run exact --task nowhere --out {tmp}/r", "no task called 'nowhere'"),
-        ("run exact --nuisances tes --out {tmp}/r", "tes"),
-        ("run exact --sets 0 --out {tmp}/r", "sets must be 1 or more"),
-        ("run exact --epsilon -1 --out {tmp}/r", "epsilon"),
-        ("run exact --out {tmp}/file", "{tmp}/file"),
+        ("run exact --task gaussian --nuisances tes --out {tmp}/r", "tes"),
+        ("run exact --task gaussian --sets 0 --out {tmp}/r", "sets must be 1 or more"),
+        ("run exact --task gaussian --epsilon -1 --out {tmp}/r", "epsilon"),
+        ("run exact --task gaussian --out {tmp}/file", "{tmp}/file"),
+        ("run exact --data {events} --out {tmp}/r", "'exact' cannot do the task 'higgs'"),
         ("run counting --data {tmp}/nothing --out {tmp}/r", "{tmp}/nothing does not exist"),
         ("run --entry {tmp}/nothing --task gaussian --out {tmp}/r", "{tmp}/nothing"),
         ("score {tmp}", "holds no run"),
@@ -215,11 +217,6 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_without_a_task_data_means_higgs() -> None:
-    assert default_task(None) == "gaussian"
-    assert default_task("events.parquet") == "higgs"
-
-
 def test_run_writes_toys_score_and_report(finished: Path) -> None:
     toys = pd.read_parquet(finished / "toys.parquet")
     assert len(toys) == 6
@@ -234,6 +231,8 @@ def test_a_finished_run_is_found_finished_and_other_settings_are_refused(finishe
     words = [
         "run",
         "exact",
+        "--task",
+        "gaussian",
         "--sets",
         "2",
         "--toys",

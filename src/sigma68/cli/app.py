@@ -98,9 +98,9 @@ def sigma68(
 ) -> None:
     """Measure with imperfect simulators, and say honestly how well you know the answer.
 
-    A first run, on the task whose answer is known exactly:
+    A first run, on simulated collisions that come with the package:
 
-        sigma68 run exact --sets 10 --toys 100 --out first-run
+        sigma68 run counting --sets 10 --toys 100 --out first-run
     """
 
 

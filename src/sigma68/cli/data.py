@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sigma68.cli import data_fetch, data_merge, data_validate
+from sigma68.cli import data_fetch, data_merge, data_sample, data_validate
 from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -25,7 +25,13 @@ app.command("validate")(data_validate.validate)
 
 app.command("fetch")(data_fetch.fetch)
 
-Source = Annotated[Path, typer.Argument(metavar="PATH", help="Parquet file, or its folder.")]
+app.command("sample")(data_sample.sample)
+app.command("export")(data_sample.export)
+
+Source = Annotated[
+    Path,
+    typer.Argument(metavar="PATH", help="Parquet file, its folder, or a name: embedded, public."),
+]
 
 
 @app.command()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sigma68.errors import SettingsError
+
+if TYPE_CHECKING:
+    from sigma68.protocols import Task
 
 
 def run(
@@ -20,10 +23,13 @@ def run(
     entry: Annotated[
         Path | None, typer.Option(help="A challenge entry, folder or zip, instead of METHOD.")
     ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="The task; higgs if --data is given, else gaussian.")
+    task: Annotated[str, typer.Option(help="The task (see: sigma68 tasks).")] = "higgs",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Events: a Parquet file, its folder, or a name; the task's own if left out."
+        ),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Events: a Parquet file or its folder.")] = None,
     sets: Annotated[int, typer.Option(help="Sets: values of mu.")] = 10,
     toys: Annotated[int, typer.Option(help="Pseudo-experiments per set.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed; another seed, other toys.")] = 1,
@@ -52,7 +58,9 @@ def run(
     Writes toys.parquet, score.json and report.html to the folder --out. Stopped at any moment
     and started again with the same command, it goes on where it was. For example:
 
-        sigma68 run exact --sets 10 --toys 100 --out first-run
+        sigma68 run counting --sets 10 --toys 100 --out first-run
+
+        sigma68 run exact --task gaussian --sets 10 --toys 100 --out exact-run
 
         sigma68 run bdt --data events.parquet --nuisances tes,jes --out bdt-run
 
@@ -72,12 +80,12 @@ def run(
     from sigma68.run.truth import active_nuisances
     from sigma68.score.files import score_folder
 
-    chosen = load_task(task or default_task(data))
+    chosen = load_task(task)
     settings = RunSettings(
         task=chosen.name,
         method=method,
         entry=None if entry is None else str(entry.resolve()),
-        data=None if data is None else _absolute(data),
+        data=None if data is None else _absolute(data, chosen),
         sets=sets,
         toys=toys,
         seed=seed,
@@ -96,12 +104,8 @@ def run(
     say(f"report: {report}")
 
 
-def default_task(data: str | None) -> str:
-    """The task of a run that names none: events are those of higgs; without, the toy task."""
-    return "gaussian" if data is None else "higgs"
-
-
-def _absolute(data: str) -> str:
-    """A path made independent of the working folder; a name that a task knows is left alone."""
+def _absolute(data: str, task: Task) -> str:
+    """A path made independent of the working folder; a name that the task knows is left alone."""
     path = Path(data)
-    return str(path.resolve()) if path.exists() else data
+    named = data in (task.default_source, *getattr(task, "sources", ()))
+    return str(path.resolve()) if path.exists() and not named else data

@@ -11,7 +11,10 @@ from benchmarks.events import made_events
 from sigma68.errors import DataError, NuisanceError
 from sigma68.protocols import Pool, Pools, Task
 from sigma68.seeds import Stream, stream
+from sigma68.tasks.higgs import embedded
+from sigma68.tasks.higgs.embedded.pack import pack
 from sigma68.tasks.higgs.schema import FEATURES
+from sigma68.tasks.higgs.split import ROLES
 from sigma68.tasks.higgs.task import Higgs
 from sigma68.types import Truth
 
@@ -38,10 +41,20 @@ def test_it_keeps_the_contracts(task: Higgs, pools: Pools) -> None:
     assert tuple(feature.name for feature in task.features) == FEATURES
 
 
-def test_without_a_source_it_says_what_to_do(task: Higgs) -> None:
-    assert task.default_source is None
-    with pytest.raises(DataError, match="--data PATH"):
-        task.open(None)
+def test_without_a_source_it_opens_the_events_of_the_package(
+    task: Higgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert task.default_source == "embedded" in task.sources
+    monkeypatch.setattr(embedded, "PATH", tmp_path / "events.parquet")
+    for source in (None, "embedded"):
+        with pytest.raises(DataError, match=r"install sigma68 again.*--data PATH"):
+            task.open(source)
+    made_events(20_000, seed=1).to_parquet(tmp_path / "made.parquet")
+    pack(tmp_path / "made.parquet", embedded.PATH)
+    assert task.open().fingerprint == task.open("embedded").fingerprint
+    # A compact file holds the same events in another order: others are in each pool.
+    assert task.open(str(tmp_path / "made.parquet")).fingerprint != task.open().fingerprint
+    assert sum(task.open()[role].n_rows for role in ROLES) == 20_000
 
 
 def test_the_split_seed_reaches_the_pools(task: Higgs, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Names of data that may be given where a path of events is expected.
+"""Names of events that may be given where a path is expected.
 
-A name always means the data; a file or folder of that name is given by its full path.
+A name always means these events; a file or folder of that name is given by its full path.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from sigma68.tasks.higgs import embedded
 __all__ = ["DEFAULT", "NAMES", "located"]
 
 DEFAULT: Final = "embedded"
-NAMES: Final[tuple[str, ...]] = (DEFAULT,)
+"""The events that come with the package."""
+
+NAMES: Final[tuple[str, ...]] = (DEFAULT, "public")
+"""All names; "public" is the public data set, once it was fetched."""
 
 
 def located(source: str | Path) -> Path:
@@ -25,8 +28,14 @@ def located(source: str | Path) -> Path:
     DataError
         If the events of a name are not on this machine.
     """
-    if str(source) != DEFAULT:
-        return Path(source)
+    if str(source) == DEFAULT:
+        return _embedded()
+    if str(source) == "public":
+        return _public()
+    return Path(source)
+
+
+def _embedded() -> Path:
     if not embedded.PATH.is_file():
         raise DataError(
             f"the events that come with the package are not where they should be "
@@ -34,3 +43,15 @@ def located(source: str | Path) -> Path:
             "folder, with --data PATH"
         )
     return embedded.PATH
+
+
+def _public() -> Path:
+    from sigma68.tasks.higgs import public
+
+    path = public.located()
+    if path is None:
+        raise DataError(
+            "the public data set is not on this machine: run 'sigma68 data fetch higgs' first "
+            "(16 GB), or name a Parquet file of events, or its folder, with --data PATH"
+        )
+    return path

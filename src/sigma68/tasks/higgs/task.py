@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sigma68.errors import DataError
 from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
 from sigma68.tasks.higgs.nuisance import MU, NUISANCES, check_nuisances, process_scales
 from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES
+from sigma68.tasks.higgs.sources import DEFAULT, NAMES
 from sigma68.types import (
     AnswerKind,
     Feature,
@@ -36,30 +36,29 @@ class Higgs:
     parameters: tuple[Parameter, ...] = (MU,)
     nuisances: tuple[Nuisance, ...] = NUISANCES
     features: tuple[Feature, ...] = FEATURE_TABLE
-    default_source: str | None = None
+    default_source: str | None = DEFAULT
+    sources: tuple[str, ...] = NAMES
+    """Names that `open` knows, beside paths."""
 
     def __init__(self) -> None:
         self._workspace: Workspace | None = None
 
     def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
-        """The pools of a Parquet file of events, or of a folder that holds one.
+        """The pools of a Parquet file of events, of a folder that holds one, or of a name.
+
+        Without a source: those of the events that come with the package.
 
         Raises
         ------
         DataError
-            If no source is given, the file is not what the task needs, or a pool has no signal
-            or no background.
+            If the events are not there, the file is not what the task needs, or a pool has no
+            signal or no background.
         OutputError
             If a large file cannot be laid out in the cache.
         """
-        if source is None:
-            raise DataError(
-                "the higgs task has no events of its own: name a Parquet file of events, "
-                "or its folder, with --data PATH"
-            )
         from sigma68.tasks.higgs.pools import open_pools
 
-        return open_pools(source, split_seed=split_seed)
+        return open_pools(DEFAULT if source is None else source, split_seed=split_seed)
 
     def pseudo_experiment(self, pool: Pool, truth: Truth, stream: Stream) -> Observation:
         """A Poisson draw of the pool's events under `truth`, biased, thresholds applied.
