@@ -23,7 +23,7 @@ from tests.file_server import Served, serving
 
 CONTENT = np.random.default_rng(5).bytes(3_000_000)
 OTHER = np.random.default_rng(6).bytes(2_500_000)
-QUICK = Patience(tries=4, first_wait_s=0.001, longest_wait_s=0.002, timeout_s=2)
+QUICK = Patience(tries=4, first_wait_s=0.001, longest_wait_s=0.002, timeout_s=20)
 
 
 def sha(content: bytes) -> str:
@@ -261,7 +261,7 @@ def test_a_server_that_goes_silent_is_asked_again(
     import threading
 
     fetcher.served.cuts, fetcher.served.gate = [1_000_000], threading.Event()
-    monkeypatch.setattr(sys.modules[__name__], "QUICK", Patience(4, 0.001, 0.002, timeout_s=0.2))
+    monkeypatch.setattr(sys.modules[__name__], "QUICK", Patience(50, 0.001, 0.002, timeout_s=0.3))
     fetcher()
     assert fetcher.target.read_bytes() == CONTENT
     assert "nothing came for too long" in fetcher.told[0]

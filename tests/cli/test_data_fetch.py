@@ -83,8 +83,15 @@ def test_it_fetches_and_what_it_fetched_opens(words: list[str], tmp_path: Path) 
     assert "higgs: downloading" in result.stderr
     assert "higgs: unpacking" in result.stderr
     assert "higgs: checking and laying out the events" in result.stderr
-    described = sigma68("data", "describe", path.parent)
-    assert "6,000 rows" in described.stdout
+    for source in (path.parent, "public"):
+        described = sigma68("data", "describe", source)
+        assert f"{source}: 6,000 rows" in described.stdout
+
+
+def test_before_it_is_fetched_public_says_how_to_get_it() -> None:
+    result = sigma68("data", "describe", "public")
+    assert result.exit_code == 2
+    assert "sigma68 data fetch higgs" in result.stderr
 
 
 @pytest.mark.parametrize(

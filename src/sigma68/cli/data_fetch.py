@@ -43,7 +43,7 @@ def fetch(
 ) -> None:
     """Download the public data, check, unpack and lay them out.
 
-    The archive has 16 GB; with what is made of it, it takes 40 GB of disk on the way and 36 GB
+    The archive has 16 GB; with what is made of it, it takes 40 GB of disk on the way and 35 GB
     at the end. Stopped at any moment and started again with the same command, it goes on where
     it was. For example:
 

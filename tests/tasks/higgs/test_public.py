@@ -34,7 +34,7 @@ from tests.tasks.higgs.archives import (
     zip_bytes,
 )
 
-QUICK = Patience(tries=3, first_wait_s=0.001, longest_wait_s=0.002, timeout_s=5)
+QUICK = Patience(tries=3, first_wait_s=0.001, longest_wait_s=0.002, timeout_s=20)
 
 
 @pytest.fixture(autouse=True)

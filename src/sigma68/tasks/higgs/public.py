@@ -129,9 +129,9 @@ def data_folder() -> Path:
     large files means these, too.
     """
     if own := os.environ.get("SIGMA68_CACHE"):
-        return Path(own) / "data"
+        return Path(own).absolute() / "data"
     if base := os.environ.get("XDG_DATA_HOME"):
-        return Path(base) / "sigma68"
+        return Path(base).absolute() / "sigma68"
     return Path.home() / ".local" / "share" / "sigma68"
 
 
@@ -204,7 +204,8 @@ def fetch(
             )
             path = _take_out(record, folder, archive, report)
         with explained(folder):
-            shutil.rmtree(folder / _UNPACKED, ignore_errors=True)
+            if (folder / _UNPACKED).exists():
+                shutil.rmtree(folder / _UNPACKED)
             if not keep_zip:
                 (folder / f"{record.stem}.zip").unlink(missing_ok=True)
         _remember(record, folder)
@@ -311,7 +312,7 @@ def _look(record: Record, folder: Path) -> Copy | None:
         return None
     path = folder / f"{record.stem}.parquet"
     if mark["complete"] and _as_marked(folder, mark.get("files"), path.name):
-        return Copy(folder, "complete", mark["sha256"], path, int(mark.get("rows", 0)))
+        return Copy(folder, "complete", mark["sha256"], path, mark.get("rows", 0))
     archive = folder / f"{record.stem}.zip"
     here = archive.stat().st_size if archive.exists() else partial_bytes(archive)
     return Copy(folder, "begun", mark["sha256"], bytes_here=here or 0)
@@ -334,6 +335,7 @@ def _read_mark(folder: Path) -> dict[str, Any] | None:
         mark = json.loads((folder / _MARK).read_text(encoding="utf-8"))
         known = {"name": str, "sha256": str, "complete": bool}
         sound = all(isinstance(mark[key], kind) for key, kind in known.items())
+        sound = sound and isinstance(mark.get("rows", 0), int)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return mark if sound else None
