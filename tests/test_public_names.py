@@ -59,6 +59,12 @@ SURFACE: dict[str, set[str]] = {
         "labelled_chunks",
         "write_toys",
     },
+    "sigma68.tasks.higgs.sources": {"DEFAULT", "NAMES", "located"},
+    "sigma68.tasks.higgs.sample": {"STRATA", "Sample", "sample_events"},
+    "sigma68.tasks.higgs.export": {"export_events", "refuse_itself"},
+    "sigma68.tasks.higgs.contents": {"AREAS", "Contents", "cells_of", "take_contents"},
+    "sigma68.tasks.higgs.embedded": {"CROISSANT_FILE", "LIMIT_BYTES", "PATH"},
+    "sigma68.tasks.higgs.embedded.pack": {"pack"},
     "sigma68.tasks.higgs.simulate.production": {
         *("FILE_NAME", "HARD_EVENTS", "LOG", "Advance", "Common", "Maker", "simulate"),
     },
