@@ -42,6 +42,7 @@ def validate(
     """
     from sigma68.cli.console import say, steps
     from sigma68.files import make_folder
+    from sigma68.report.validation import write_validation_report
     from sigma68.tasks.higgs.validation.result import PARTS, write_validation
     from sigma68.tasks.higgs.validation.tables import read_table
     from sigma68.tasks.higgs.validation.validate import validate as compare
@@ -51,10 +52,21 @@ def validate(
     chosen = PARTS if parts is None else tuple(part.strip() for part in parts.split(","))
     make_folder(out)
     with steps("validating") as progress:
-        result = compare(source, against, table, parts=chosen, seed=seed, progress=progress)
+        result = compare(
+            source,
+            against,
+            table,
+            parts=chosen,
+            seed=seed,
+            progress=lambda what, fraction: progress(what, 0.8 * fraction),
+        )
         path = write_validation(result, out)
+        page = write_validation_report(
+            result, out, progress=lambda what, fraction: progress(what, 0.8 + 0.2 * fraction)
+        )
     _print(result)
     say(f"all numbers: {path}")
+    say(f"report: {page}")
     if strict and not passes(result):
         raise typer.Exit(1)
 

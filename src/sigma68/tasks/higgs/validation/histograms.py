@@ -21,6 +21,7 @@ N_BINS: Final = 20
 _FEW_VALUES = 20
 _TAIL = 0.01
 _LONG = 4.0
+_END = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ def _binning(column: npt.NDArray[np.float32], process: npt.NDArray[np.int8]) -> 
     parts = [x[process[defined] == p] for p in np.unique(process[defined])]
     low = min(float(np.quantile(part, _TAIL)) for part in parts)
     high = max(float(np.quantile(part, 1 - _TAIL)) for part in parts)
+    # Where a column has an end rather than a tail, the bins go to the end.
+    low = float(x.min()) if low - x.min() < _END * (high - low) else low
+    high = float(x.max()) if x.max() - high < _END * (high - low) else high
     if not high > low:
         high = low + 1.0
     if low > 0 and high > _LONG * low and high > 2.0 * float(np.median(x)):

@@ -1,0 +1,159 @@
+"""The page about a validation: OUT/index.html, whole in itself, and its figures in OUT/figures/."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sigma68.files import make_folder, replacing
+from sigma68.protocols import Progress
+from sigma68.report import validation_figures as figures
+from sigma68.report.style import render
+from sigma68.report.validation_tables import tables_of
+from sigma68.tasks.higgs.validation.result import Validation
+from sigma68.tasks.higgs.validation.verdict import findings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["write_validation_report"]
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure to be drawn: its file's name, title, caption, and what a blind reader hears.
+
+    A `heavy` one, of many panels, goes into the page as PNG; the PDF is there all the same.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+    wide: bool = True
+    heavy: bool = False
+
+
+def write_validation_report(
+    validation: Validation, out: Path, *, progress: Progress | None = None
+) -> Path:
+    """Write `out`/index.html and `out`/figures/ (PDF, and SVG or PNG); the page's path.
+
+    The same validation gives the same bytes.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written.
+    """
+    from sigma68.report.run import page_template
+
+    report = progress or (lambda what, fraction: None)
+    folder = out / "figures"
+    make_folder(folder)
+    drawings = list(_drawings(validation))
+    shown = []
+    for i, drawing in enumerate(drawings):
+        report(f"drawing {drawing.name}", i / len(drawings))
+        shown.append({**drawing.__dict__, **_drawn(drawing, folder)})
+    found = findings(validation)
+    page = page_template("validation.html").render(
+        validation=validation,
+        findings=found,
+        passed=all(finding.passed for finding in found),
+        figures=shown,
+        tables=tables_of(validation),
+    )
+    with replacing(out / "index.html", sync=False) as part:
+        part.write_text(page, encoding="utf-8")
+    return out / "index.html"
+
+
+def _drawn(drawing: _Drawing, folder: Path) -> dict[str, Any]:
+    """Write a figure's files; its data URI and width."""
+    figure = drawing.draw()
+    shown: Literal["png", "svg"] = "png" if drawing.heavy else "svg"
+    for ending in ("pdf", shown):
+        content = render(figure, ending)
+        with replacing(folder / f"{drawing.name}.{ending}", sync=False) as part:
+            part.write_bytes(content)
+    kind = {"png": "png", "svg": "svg+xml"}[shown]
+    return {
+        "src": f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
+        "pixels": round(96 * float(figure.get_figwidth())),
+    }
+
+
+def _drawings(v: Validation) -> Iterator[_Drawing]:
+    """The figures of the parts that were made, in the order of the page."""
+    if v.yields:
+        yield _Drawing(
+            "yields",
+            "Yields",
+            "Simulated over expected yields; bars are the statistical error of the simulation, "
+            "hard events counted once, grey bands the tolerances. Triangles lie beyond the axis.",
+            "Ratios of simulated to expected yields per process and region.",
+            lambda: figures.yields_ratio(v.yields, v.table.name),
+        )
+    yield from _distributions(v)
+    for process in dict.fromkeys(r.process for r in v.responses):
+        own = [r for r in v.responses if r.process == process]
+        yield _Drawing(
+            f"response_{process}",
+            f"Responses: {process}",
+            "Change of the yield of each region after the high thresholds, under each shift. Hollow: "
+            "so few real events move that the difference is not tested.",
+            f"Responses of the yields of {process}, simulated beside real, per region and shift.",
+            lambda own=own, process=process: figures.responses_plot(own, process),  # type: ignore[misc]
+        )
+    for test in v.correlations:
+        yield _Drawing(
+            f"correlations_{test.group}",
+            f"Correlations: {test.group}",
+            "Simulated minus real: above the diagonal in units of the error, below it the plain "
+            "difference times 10. Grey: too few events have both columns.",
+            f"Matrix of differences of correlations in {test.group}; the largest is "
+            f"{abs(test.largest or 0.0):.1f} sigma among {test.pairs} pairs.",
+            lambda test=test: figures.correlation_pulls(test),  # type: ignore[misc]
+        )
+    if v.classifiers:
+        areas = ", ".join(f"{t.group} {t.auc:.3f}" for t in v.classifiers)
+        yield _Drawing(
+            "roc",
+            "Telling simulated from real",
+            "Mean ROC curves of five trainings on events not seen in training.",
+            f"ROC curves of a classifier of simulated against real events; areas: {areas}.",
+            lambda: figures.roc_curves(v.classifiers),
+            wide=False,
+        )
+
+
+def _distributions(v: Validation) -> Iterator[_Drawing]:
+    if not v.distributions:
+        return
+    yield _Drawing(
+        "p_values",
+        "All p-values",
+        "Sorted p-values of the distribution tests against those expected of their rank; the band "
+        "holds 90% for independent tests, which these are not.",
+        f"P-values of {len(v.distributions)} tests against a uniform distribution.",
+        lambda: figures.p_values(v.distributions),
+        wide=False,
+    )
+    for group, processes in v.groups.items():
+        histograms = [h for h in v.histograms if h.process in processes]
+        tests = [test for test in v.distributions if test.group == group]
+        yield _Drawing(
+            f"distributions_{group}",
+            f"Distributions: {group}",
+            "Line and band: simulated events with their statistical error; points: real events. "
+            "Both are normalised to 1 and stand before the high thresholds; p is corrected for the "
+            "number of tests. The outermost bins hold what lies beyond the axis.",
+            f"Distributions of all 28 columns of {group}, simulated and real, with their ratio.",
+            lambda h=histograms, t=tests, g=group: figures.distributions_grid(h, t, g),  # type: ignore[misc]
+            heavy=True,
+        )
