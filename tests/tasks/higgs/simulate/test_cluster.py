@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
-from sigma68.errors import MissingExtraError, OutputError, SettingsError, Sigma68Error
+from sigma68.errors import MissingExtraError, OutputError, SettingsError, SimulationError
 from sigma68.tasks.higgs.simulate import cluster
 from sigma68.tasks.higgs.simulate.plan import ShardCount
 from sigma68.tasks.higgs.simulate.production import Common, simulate
@@ -105,13 +105,13 @@ def test_dask_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_scheduler_that_does_not_answer_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Sigma68Error, match="no Dask scheduler answers at nowhere"):
+    with pytest.raises(SimulationError, match="no Dask scheduler answers at nowhere"):
         cluster.Cluster("nowhere", tmp_path)
 
 
 def test_a_cluster_without_workers_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "threads", {})
-    with pytest.raises(Sigma68Error, match="no Dask worker has come within 120 s"):
+    with pytest.raises(SimulationError, match="no Dask worker has come within 120 s"):
         simulate(COMMON, COUNT, tmp_path, maker=on_dask)
 
 
@@ -119,7 +119,7 @@ def test_what_fails_there_is_told_with_its_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raising = replace(COMMON, generator=f"{HERE}:RaisingGenerator")
-    with pytest.raises(Sigma68Error, match=r"ttbar-000000\.parquet .*no phase space is left"):
+    with pytest.raises(SimulationError, match=r"ttbar-000000\.parquet .*no phase space is left"):
         simulate(raising, COUNT, tmp_path, maker=on_dask)
 
     def fails(spec: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sigma68.errors import OutputError, Sigma68Error
+from sigma68.errors import OutputError, SimulationError
 from sigma68.tasks.higgs.simulate import crew
 from sigma68.tasks.higgs.simulate.plan import ShardCount
 from sigma68.tasks.higgs.simulate.production import LOG, Common, simulate
@@ -60,7 +60,7 @@ def test_a_shard_that_costs_too_many_workers_is_named_and_the_rest_is_kept(
     out = tmp_path / "out"
     goal = ShardCount({"htautau": 1, "ttbar": 1})
     said = r"ttbar-000000\.parquet was tried 2 times .* was killed by SIGKILL"
-    with pytest.raises(Sigma68Error, match=said):
+    with pytest.raises(SimulationError, match=said):
         simulate(common(f"{HERE}:DyingGenerator"), goal, out, workers=1)
     assert len(list(marks.iterdir())) == 2
     assert list(contents(out)) == ["htautau-000000.parquet"]
@@ -69,7 +69,7 @@ def test_a_shard_that_costs_too_many_workers_is_named_and_the_rest_is_kept(
 def test_what_a_generator_raises_is_told_with_its_shard(tmp_path: Path) -> None:
     goal = ShardCount({"ttbar": 1})
     said = r"ttbar-000000\.parquet cannot be made \(ValueError: no phase space is left\)"
-    with pytest.raises(Sigma68Error, match=said):
+    with pytest.raises(SimulationError, match=said):
         simulate(common(f"{HERE}:RaisingGenerator"), goal, tmp_path)
     assert "Traceback" in (tmp_path / LOG).read_text()
     assert contents(tmp_path) == {}
@@ -81,7 +81,7 @@ def test_what_a_worker_says_is_raised_here() -> None:
     assert isinstance(error, OutputError)
     assert str(error) == "x cannot be written (No space left): make room"
     for name in ("", "Path", "nothing"):
-        assert type(crew._raised(spec, name, "KeyError: 5")) is Sigma68Error
+        assert type(crew._raised(spec, name, "KeyError: 5")) is SimulationError
 
 
 def started(out: Path) -> subprocess.Popen[bytes]:
@@ -135,13 +135,13 @@ def test_a_worker_that_comes_up_but_takes_forever_is_ended(
     monkeypatch.setattr(crew, "_SHORTEST_SECONDS", 0.1)
     monkeypatch.setattr(crew, "MOST_TRIES", 1)
     goal = ShardCount({"ttbar": 1})
-    with pytest.raises(Sigma68Error, match="took a hundred times longer than usual"):
+    with pytest.raises(SimulationError, match="took a hundred times longer than usual"):
         simulate(common(f"{HERE}:SlowGenerator"), goal, tmp_path)
 
 
 def test_no_worker_comes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(Sigma68Error, match=r"no worker comes up .* ended with status 1"):
+    with pytest.raises(SimulationError, match=r"no worker comes up .* ended with status 1"):
         simulate(common(), ShardCount({"ttbar": 1}), tmp_path)
 
 

@@ -16,13 +16,14 @@ import pytest
 from sigma68.errors import DataError, OutputError, SettingsError
 from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.dataset import open_parquet
+from sigma68.tasks.higgs.history import KEY
 from sigma68.tasks.higgs.regions import REGIONS, region_of
 from sigma68.tasks.higgs.schema import PRIMARIES
 from sigma68.tasks.higgs.simulate import merge as merging
 from sigma68.tasks.higgs.simulate import shuffle
 from sigma68.tasks.higgs.simulate.making import make_shard
 from sigma68.tasks.higgs.simulate.merge import BELOW, find_shards, merge
-from sigma68.tasks.higgs.simulate.shards import KEY, ShardAbout, ShardSpec, read_about
+from sigma68.tasks.higgs.simulate.shards import ShardAbout, ShardSpec, read_about
 from sigma68.tasks.higgs.simulate.streams import CODES, CROSS_SECTION_FB
 from tests.tasks.higgs.simulate.made_blocks import (
     HERE,

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from sigma68.errors import Sigma68Error
+from sigma68.errors import SimulationError
 from sigma68.tasks.higgs.simulate.plan import (
     DEFAULT_MIXTURE,
     Goal,
@@ -97,7 +97,7 @@ def test_a_process_without_rows_is_given_up() -> None:
     ledger = Ledger()
     for number in range(200):
         ledger.add(about("diboson", number, 0))
-    with pytest.raises(Sigma68Error, match="none of 100 shards of diboson has a row"):
+    with pytest.raises(SimulationError, match="none of 100 shards of diboson has a row"):
         shards_for(ledger, "diboson", 10)
 
 

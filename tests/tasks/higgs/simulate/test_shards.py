@@ -12,15 +12,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from sigma68.errors import DataError, MissingExtraError, OutputError, SettingsError, Sigma68Error
+from sigma68.errors import DataError, MissingExtraError, OutputError, SettingsError, SimulationError
 from sigma68.tasks.higgs.dataset import open_parquet
 from sigma68.tasks.higgs.derived import derive
+from sigma68.tasks.higgs.history import KEY
 from sigma68.tasks.higgs.schema import DERIVED, FEATURES, PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.simulate import making
 from sigma68.tasks.higgs.simulate.block import Block
 from sigma68.tasks.higgs.simulate.making import make_shard
 from sigma68.tasks.higgs.simulate.shards import (
-    KEY,
     ShardAbout,
     ShardSpec,
     check_versions,
@@ -154,9 +154,21 @@ def test_a_broken_block_is_refused(
 ) -> None:
     broken = replace(block, **changed(block))  # type: ignore[operator]
     monkeypatch.setattr(MadeGenerator, "block", lambda self, hard_events: broken)
-    with pytest.raises(Sigma68Error, match=said):
+    with pytest.raises(SimulationError, match=said):
         make_shard(SPEC, tmp_path / "broken.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generator_that_gives_up_is_told_with_its_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(self: MadeGenerator, hard_events: int) -> Block:
+        raise SimulationError("Pythia gave up.")
+
+    monkeypatch.setattr(MadeGenerator, "block", give_up)
+    said = r"shard ttbar-000002\.parquet cannot be made \(Pythia gave up\): .* another seed"
+    with pytest.raises(SimulationError, match=said):
+        make_shard(SPEC, tmp_path / "x.parquet")
 
 
 @pytest.mark.usefixtures("small_disk")

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from sigma68.errors import MissingExtraError, Sigma68Error
+from sigma68.errors import MissingExtraError, Sigma68Error, SimulationError
 from sigma68.files import replacing
 from sigma68.tasks.higgs.simulate.making import make_shard
 from sigma68.tasks.higgs.simulate.shards import (
+    GO_ON,
     ShardAbout,
     ShardSpec,
     check_versions,
@@ -37,7 +38,7 @@ class Cluster:
     ------
     MissingExtraError
         If Dask is not installed.
-    Sigma68Error
+    SimulationError
         If the scheduler does not answer, or has no workers.
     """
 
@@ -53,7 +54,7 @@ class Cluster:
         try:
             self._client = distributed.Client(address, timeout=_CONNECT_SECONDS)
         except (OSError, ValueError) as error:
-            raise Sigma68Error(
+            raise SimulationError(
                 f"no Dask scheduler answers at {address} ({error}): give the address that "
                 "`dask scheduler` prints, like tcp://10.0.0.1:8786"
             ) from error
@@ -91,7 +92,7 @@ class Cluster:
             try:
                 self._client.wait_for_workers(1, timeout=_WORKER_SECONDS)
             except TimeoutError as error:
-                raise Sigma68Error(
+                raise SimulationError(
                     f"no Dask worker has come within {_WORKER_SECONDS} s: start some with "
                     "`dask worker ADDRESS --nthreads 1`"
                 ) from error
@@ -104,10 +105,9 @@ class Cluster:
         except Sigma68Error:
             raise
         except Exception as error:
-            raise Sigma68Error(
+            raise SimulationError(
                 f"the shard {spec.file_name} cannot be made on the cluster "
-                f"({type(error).__name__}: {error}): see the workers' logs; shards that are "
-                "finished are kept"
+                f"({type(error).__name__}: {error}): see the workers' logs; {GO_ON}"
             ) from error
         about = ShardAbout.from_json(about_json)
         check_versions(about, f"a worker that made {spec.file_name}")

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import sigma68.errors as errors
-from sigma68.errors import ProtocolError, Sigma68Error
+from sigma68.errors import ProtocolError, Sigma68Error, SimulationError
 from sigma68.run.frames import read_frame, write_frame
-from sigma68.tasks.higgs.simulate.shards import ShardAbout, ShardSpec
+from sigma68.tasks.higgs.simulate.shards import GO_ON, ShardAbout, ShardSpec
 
 __all__ = ["MOST_TRIES", "Crew"]
 
@@ -217,7 +217,7 @@ class Crew:
         if not member.ready:
             self._false_starts += 1
             if self._false_starts >= MOST_TRIES:
-                raise Sigma68Error(
+                raise SimulationError(
                     f"no worker comes up ({reason}): see workers.log in the output folder"
                 )
         spec = member.spec
@@ -227,10 +227,10 @@ class Crew:
         if member.ready:
             self._tries[spec] = self._tries.get(spec, 0) + 1
         if self._tries.get(spec, 0) >= MOST_TRIES:
-            raise Sigma68Error(
+            raise SimulationError(
                 f"the shard {spec.file_name} was tried {MOST_TRIES} times and each time its "
                 f"worker was lost, last because {reason}: see workers.log in the output folder; "
-                "shards that are finished are kept"
+                f"{GO_ON}"
             )
 
     def _bury(self, member: _Member) -> int:
@@ -286,7 +286,7 @@ def _raised(spec: ShardSpec, name: str, message: str) -> Exception:
     cls = getattr(errors, name, None) if name else None
     if isinstance(cls, type) and issubclass(cls, Sigma68Error):
         return cls(message)
-    return Sigma68Error(
+    return SimulationError(
         f"the shard {spec.file_name} cannot be made ({message}): see workers.log in the output "
-        "folder; shards that are finished are kept"
+        f"folder; {GO_ON}"
     )

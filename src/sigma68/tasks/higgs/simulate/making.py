@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import MissingExtraError, Sigma68Error
+from sigma68.errors import MissingExtraError, SimulationError
+from sigma68.tasks.higgs.history import KEY
 from sigma68.tasks.higgs.schema import LUMINOSITY_FB, PROCESSES
 from sigma68.tasks.higgs.simulate.shards import (
-    KEY,
+    GO_ON,
     CodeSums,
     ShardAbout,
     ShardSpec,
@@ -47,7 +48,7 @@ def make_shard(spec: ShardSpec, path: Path) -> ShardAbout:
         If it cannot be written.
     MissingExtraError
         If a package that the generator needs is not installed.
-    Sigma68Error
+    SimulationError
         If the generator gives something that is no block of events.
     """
     from sigma68.tasks.higgs.derived import derive
@@ -90,6 +91,11 @@ def _simulated(spec: ShardSpec) -> tuple[Block, int | None]:
             f"simulating needs {error.name}, which is not installed: "
             "pip install 'sigma68[simulate]'"
         ) from error
+    except SimulationError as error:
+        said = str(error).rstrip(".")
+        raise SimulationError(
+            f"the shard {spec.file_name} cannot be made ({said}): {GO_ON}"
+        ) from error
     _check(block, spec)
     return block, getattr(source, "pythia_seed", None)
 
@@ -129,7 +135,7 @@ def _per_try(block: Block, spec: ShardSpec) -> npt.NDArray[np.float64]:
     }
     lacking = sorted(set(np.unique(block.code).tolist()) - set(factor))
     if lacking:
-        raise Sigma68Error(f"{spec.file_name}: rows of process code {lacking[0]} without tries")
+        raise SimulationError(f"{spec.file_name}: rows of process code {lacking[0]} without tries")
     codes, place = np.unique(block.code, return_inverse=True)
     return np.array([factor[int(code)] for code in codes], np.float64)[place]
 
@@ -149,7 +155,7 @@ def _check(block: Block, spec: ShardSpec) -> None:
     elif n and not (block.hard_event.min() >= 0 and block.hard_event.max() < block.hard_events):
         wrong = "hard events are numbered outside the block"
     if wrong:
-        raise Sigma68Error(f"the generator of {spec.file_name} is broken: {wrong}")
+        raise SimulationError(f"the generator of {spec.file_name} is broken: {wrong}")
 
 
 def _sums(block: Block, weights: npt.NDArray[np.float64], spec: ShardSpec) -> dict[int, CodeSums]:

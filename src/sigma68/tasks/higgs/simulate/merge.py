@@ -20,10 +20,11 @@ import numpy.typing as npt
 from sigma68.errors import DataError, SettingsError
 from sigma68.protocols import Progress
 from sigma68.tasks.higgs.bias import bias_columns
+from sigma68.tasks.higgs.history import KEY
 from sigma68.tasks.higgs.regions import REGIONS, region_of
 from sigma68.tasks.higgs.schema import FEATURES, PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.simulate.history import history
-from sigma68.tasks.higgs.simulate.shards import KEY, PHYSICS, ShardAbout, read_about, shard_files
+from sigma68.tasks.higgs.simulate.shards import PHYSICS, ShardAbout, read_about, shard_files
 from sigma68.tasks.higgs.simulate.shuffle import EventRows, shuffled
 from sigma68.tasks.higgs.writer import EventWriter
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from sigma68.errors import Sigma68Error
+from sigma68.errors import SimulationError
 from sigma68.tasks.higgs.simulate.shards import ShardAbout
 
 __all__ = ["DEFAULT_MIXTURE", "Goal", "Hours", "Ledger", "Rows", "ShardCount", "shared"]
@@ -178,7 +178,7 @@ def shards_for(ledger: Ledger, process: str, rows: int) -> int:
 
     Raises
     ------
-    Sigma68Error
+    SimulationError
         If many shards have not a single row.
     """
     finished = ledger.done.get(process, {})
@@ -188,7 +188,7 @@ def shards_for(ledger: Ledger, process: str, rows: int) -> int:
         if have >= rows:
             return n
         if have == 0 and n >= _MOST_EMPTY:
-            raise Sigma68Error(
+            raise SimulationError(
                 f"none of {n} shards of {process} has a row: ask for more --hard-events per shard"
             )
         wanted = math.ceil(rows * n / have) if have else n * _MOST_GROWTH

@@ -113,7 +113,7 @@ def simulate(
         If `out` cannot be written, or another program is writing to it.
     DataError
         If something in `out` is no shard, or damaged.
-    Sigma68Error
+    SimulationError
         If a shard cannot be made.
     """
     if workers < 1:

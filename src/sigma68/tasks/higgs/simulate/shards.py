@@ -25,11 +25,12 @@ from typing import Any, Final
 from sigma68 import __version__
 from sigma68.errors import DataError, SettingsError
 from sigma68.seeds import Stream, stream
+from sigma68.tasks.higgs.history import KEY
 from sigma68.tasks.higgs.schema import PROCESSES
 
 __all__ = [
     "GENERATOR",
-    "KEY",
+    "GO_ON",
     "PHYSICS",
     "CodeSums",
     "ShardAbout",
@@ -42,10 +43,12 @@ __all__ = [
     "versions",
 ]
 
-KEY: Final = "sigma68"
-"""The key of a file's metadata that holds where it comes from, as JSON."""
-
 GENERATOR: Final = "sigma68.tasks.higgs.simulate.generator:Generator"
+
+GO_ON: Final = (
+    "what is finished is kept, and another seed in another folder adds to it (merge takes both)"
+)
+"""What to do where a shard cannot be made."""
 
 PHYSICS: Final = ("sigma68", "pythia8mc")
 """The packages whose version decides what a shard holds."""
