@@ -31,7 +31,7 @@ def sample(
     Each combination of region (rows that the high thresholds drop are one more) and process
     gives its share of rows and keeps its sum of weights. Rows of large weight are preferred and
     weigh less for it, so that the weights become more equal; rows of one hard event are thinned
-    evenly. The file is streamed: memory is five bytes a row. For example:
+    evenly. The file is streamed: memory is six bytes a row. For example:
 
         sigma68 data sample pool.parquet piece.parquet --rows 500000
 

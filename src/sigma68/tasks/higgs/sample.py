@@ -46,6 +46,7 @@ from sigma68.tasks.higgs.contents import AREAS, cells_of
 from sigma68.tasks.higgs.dataset import BATCH_ROWS, EventBatch, EventFile, open_parquet
 from sigma68.tasks.higgs.export import refuse_itself
 from sigma68.tasks.higgs.history import KEY, read_history
+from sigma68.tasks.higgs.priority import highest
 from sigma68.tasks.higgs.schema import FEATURES, PROCESSES
 from sigma68.tasks.higgs.split import mixed
 from sigma68.tasks.higgs.storage import normalisation
@@ -57,6 +58,7 @@ STRATA: Final = ("region", "process")
 """What strata may be made of."""
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # of 2^64; the other part of the golden section
+_LOWEST, _HIGHEST = 1e-37, 3e38  # where float32 is exact to its last bit
 _N_CELLS: Final = len(AREAS) * len(PROCESSES)
 
 
@@ -92,7 +94,7 @@ def sample_events(
     Strata are the combinations of what `strata` names; each gives its share of rows (one at
     least), drawn as the module's docstring says, and keeps its sum of weights. Rows of weight 0
     are left out. The others keep their order, features, hard events and decays. What is taken is
-    a function of the file and `seed`. Reads the file twice and its weights once more; takes five
+    a function of the file and `seed`. Reads the file twice and its weights once more; takes six
     bytes of memory a row.
 
     Raises
@@ -113,7 +115,7 @@ def sample_events(
     refuse_itself(file, target)
     cells, keys, sums = _priorities(file, seed, report, batch_rows)
     wanted = _shares(_by_stratum(sums.weighted, stratum_of).astype(np.int64), rows, file)
-    draw = _choose(keys, cells, stratum_of, wanted)
+    draw = _Draw(cells, stratum_of, *highest(keys, cells, stratum_of, wanted))
     del keys
     factor = normalisation(file, sums.sumw)
     whole = _by_stratum(sums.sumw, stratum_of) * factor
@@ -193,7 +195,8 @@ def _priorities(
         span = slice(batch.first_row, batch.first_row + batch.n_events)
         own = cells_of(batch)
         cells[span] = own
-        keys[span] = batch.weights / _uniform(batch, key, adjacent)
+        priority = batch.weights / _uniform(batch, key, adjacent)
+        keys[span] = np.where(batch.weights > 0, np.clip(priority, _LOWEST, _HIGHEST), 0.0)
         sums.rows[:] += np.bincount(own, minlength=_N_CELLS)
         sums.weighted[:] += np.bincount(own[keys[span] > 0], minlength=_N_CELLS)
         sums.sumw[:] += np.bincount(own, batch.weights, minlength=_N_CELLS)
@@ -240,33 +243,6 @@ def _shares(counts: npt.NDArray[np.int64], rows: int, file: EventFile) -> npt.ND
         )
         wanted[np.nanargmax(behind) if missing > 0 else np.nanargmin(behind)] += np.sign(missing)
     return wanted
-
-
-def _choose(
-    keys: npt.NDArray[np.float32],
-    cells: npt.NDArray[np.uint8],
-    stratum_of: npt.NDArray[np.uint8],
-    wanted: npt.NDArray[np.int64],
-) -> _Draw:
-    """Take the rows of highest priority, `wanted` of each stratum."""
-    chosen = np.zeros(len(keys), np.bool_)
-    taus = np.zeros(len(wanted))
-    for s in np.flatnonzero(wanted):
-        inside = (stratum_of == s)[cells]
-        own = keys[inside]
-        n = int(wanted[s])
-        if n < np.count_nonzero(own):
-            own.partition(len(own) - n - 1)
-            taus[s] = own[len(own) - n - 1]
-        tau = np.float32(taus[s])
-        above = keys > tau
-        above &= inside
-        missing = n - np.count_nonzero(above)
-        if missing:  # float32 has few values: some rows are as high as tau
-            inside &= keys == tau
-            above[np.flatnonzero(inside)[:missing]] = True
-        chosen |= above
-    return _Draw(cells, stratum_of, chosen, taus)
 
 
 def _scales(
