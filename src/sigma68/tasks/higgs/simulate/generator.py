@@ -27,9 +27,8 @@ __all__ = ["Generator"]
 
 _MASS_GEV: Final = {"htautau": 125.0, "ztautau": 91.2}
 _REDECAY: Final = {"htautau": 25, "ztautau": 23}
-_ENRICHED: Final = {"htautau": Shares(0.3, 0.6), "ztautau": Shares(0.08, 0.3)}
-_TRIALS: Final = {"htautau": 40, "ztautau": 60, "ttbar": 8, "diboson": 16}
-_FAKE_TRIALS: Final = 4
+_ENRICHED: Final = {"htautau": Shares(0.4, 0.7, 1.0), "ztautau": Shares(0.07, 0.2, 0.5)}
+_TRIALS: Final = {"htautau": 40, "ztautau": 60, "ttbar": 10, "diboson": 16}
 _FAKES: Final = 0.05
 _TYPICAL_TAG: Final = 0.6
 _BATCH: Final = 100
@@ -127,7 +126,7 @@ class Generator:
         return Plan(
             weight,
             share,
-            np.where(needs_fake, _FAKE_TRIALS, trials),
+            np.full(n, trials),
             np.where(needs_fake, 1.0, _FAKES),
             np.full(n, redecay),
             np.array([fate.quark for fate in fates], np.int64),

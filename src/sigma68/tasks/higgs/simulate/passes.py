@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from sigma68.tasks.higgs.simulate.calorimeter import MAX_HITS, clear_from, measure
-from sigma68.tasks.higgs.simulate.decays import MAX_TAUS, draw_decays, fill_products
+from sigma68.tasks.higgs.simulate.decays import FROM_OTHER, MAX_TAUS, draw_decays, fill_products
 from sigma68.tasks.higgs.simulate.hard_event import (
     BAD_PARTICLE,
     Detector,
@@ -46,7 +46,10 @@ _LEPTON_SELDOM: Final = 0.25
 _TAU_SURE_GEV: Final = 18.0
 _TAU_LEAST_GEV: Final = 12.0
 _TAU_SELDOM: Final = 0.35
+# A tau from a hadron, however soft, makes its jet a tau jet.
+_TAU_IN_JET_GEV: Final = 1.0
 _ACCEPTANCE: Final = 2.75
+_TRIALS_WITHOUT_TAUS: Final = 4
 _PASS_PRODUCTS: Final = 512
 
 
@@ -160,9 +163,11 @@ def _all_trials(
     event: int, plan: Any, library: Any, scratch: Any, rng: Any, rows: Any, n_rows: int
 ) -> tuple[int, int]:
     detector = scratch.detector
-    trials, fakes, quark = plan.trials[event], plan.fakes[event], plan.quark[event]
-    unit, share = plan.weight[event] / trials, plan.share[event]
     n_taus, n_radiated = detector.counts[3], detector.counts[4]
+    # Without a tau to decay, trials differ in the detector alone.
+    trials = plan.trials[event] if n_taus > 0 else min(plan.trials[event], _TRIALS_WITHOUT_TAUS)
+    fakes, quark = plan.fakes[event], plan.quark[event]
+    unit, share = plan.weight[event] / trials, plan.share[event]
     for trial in range(trials):
         draw_decays(detector.taus, n_taus, n_radiated, quark, library, rng)
         chance = _follow_up(detector, n_taus, fakes)
@@ -199,6 +204,8 @@ def _follow_up(detector: Any, n_taus: int, fakes: float) -> float:
             continue
         if taus.leptonic[t] != 0:
             lepton = max(lepton, pt)
+        elif taus.origin[t] == FROM_OTHER and pt > _TAU_IN_JET_GEV:
+            tau = max(tau, _TAU_SURE_GEV)
         else:
             tau = max(tau, pt)
     if lepton < _LEPTON_LEAST_GEV:

@@ -20,7 +20,7 @@ from sigma68.tasks.higgs.simulate.acceptance import Acceptance
 __all__ = ["Fate", "Shares", "Thinning"]
 
 SCALE_GEV: Final = 15.0
-_LEAST_KEPT: Final = 0.02
+_LEAST_KEPT: Final = 0.1
 _FROM_RESONANCE: Final = 5
 # Associated production: leptons come from elsewhere too.
 _ASSOCIATED: Final = frozenset({904, 905, 908, 909})
@@ -47,18 +47,21 @@ class Shares:
 
     Attributes
     ----------
-    soft
-        Of events whose boson is slow and whose jets are soft (1: no enrichment).
-    between
-        Of events between those and the ones that decide the measurement.
+    soft, medium, hard
+        Of events by boson and jets, from those that never become two hard jets or a fast boson
+        to those that often do (1: no enrichment). The hardest are all kept.
+    one_tau
+        Of events that have a tau and need a lepton from a hadron.
     one_lepton
-        Of events that have a lepton but need a jet to fake the tau.
+        Of events that have a lepton and need a jet to fake the tau.
     no_lepton
         Of events without a lepton that could be selected.
     """
 
     soft: float = 1.0
-    between: float = 1.0
+    medium: float = 1.0
+    hard: float = 1.0
+    one_tau: float = 0.5
     one_lepton: float = 0.15
     no_lepton: float = 0.01
 
@@ -110,7 +113,7 @@ class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
                 rapidity = 0.5 * math.log(process[3].e() / process[4].e())
                 if code not in (221, 901, 902, 903):
                     rapidity = 0.0
-                keep = min(1.0, _LEAST_KEPT + 1.5 * self._acceptance(0.0, rapidity))
+                keep = max(_LEAST_KEPT, min(1.0, 1.3 * self._worth(0.0, rapidity)))
         else:
             keep, needs_fake = self._by_leptons(process)
         if keep < 1.0 and self._uniform() >= keep:
@@ -132,22 +135,33 @@ class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
         if fate.code in _ASSOCIATED:
             return False
         pt, rapidity, jets = _boson_and_jets(event)
-        worth = max(_LEAST_KEPT, min(1.0, self._acceptance(pt, rapidity)))
-        keep = min(1.0, worth / self._kept) * self._hardness(pt, jets)
+        keep = min(1.0, self._worth(pt, rapidity) / self._kept) * self._hardness(pt, jets)
         if keep < 1.0 and self._uniform() >= keep:
             del self.fates[self._key]
             return True
         self.fates[self._key] = Fate(fate.code, 1.0 / (self._kept * keep), False, fate.quark)
         return False
 
+    def _worth(self, pt: float, rapidity: float) -> float:
+        """Share of bosons to keep: the square root of their acceptance.
+
+        An event that costs t and yields rows of mean weight A has the least variance for its time
+        if it is kept in proportion to the root of the mean square of its yield, which for few
+        rows is that of A.
+        """
+        assert self._acceptance is not None
+        return max(_LEAST_KEPT, min(1.0, math.sqrt(self._acceptance(pt, rapidity))))
+
     def _hardness(self, boson_pt: float, jets: list[float]) -> float:
         """Share to keep, by how likely two hard jets or a fast boson are to come out."""
         leading = jets[-1] if jets else 0.0
         subleading = jets[-2] if len(jets) > 1 else 0.0
-        if boson_pt > 75.0 or (leading > 35.0 and subleading > 17.0):
+        if boson_pt > 85.0 or (leading > 42.0 and subleading > 20.0):
             return 1.0
-        if boson_pt > 50.0 or leading > 30.0 or subleading > 15.0:
-            return self._shares.between
+        if boson_pt > 60.0 or (leading > 32.0 and subleading > 12.0):
+            return self._shares.hard
+        if boson_pt > 40.0 or leading > 25.0:
+            return self._shares.medium
         return self._shares.soft
 
     def _by_leptons(self, process: Any) -> tuple[float, bool]:
@@ -166,7 +180,9 @@ class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
                 leptons += 1
         if taus >= 1 and leptons + taus >= 2:
             return 1.0, False
-        if leptons + taus >= 1:
+        if taus == 1:
+            return self._shares.one_tau, False
+        if leptons >= 1:
             return self._shares.one_lepton, True
         return self._shares.no_lepton, True
 
