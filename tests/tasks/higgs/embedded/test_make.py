@@ -141,6 +141,13 @@ def test_what_cannot_be_made_leaves_what_was_there(pool: Path, tmp_path: Path) -
     nameless = made_pool(tmp_path / "nameless.parquet", 500)
     with pytest.raises(DataError, match="does not say where its events come from"):
         make(nameless, tmp_path, rows=100, seed=2, published=WHEN)
+    frame = pq.read_table(pool)
+    wild = frame["PRI_met"].to_numpy().copy()
+    wild[1234] = 20_000
+    at = frame.schema.get_field_index("PRI_met")
+    pq.write_table(frame.set_column(at, "PRI_met", [wild]), tmp_path / "wild.parquet")
+    with pytest.raises(DataError, match="PRI_met is 20000 GeV in row 1234 of"):
+        make(tmp_path / "wild.parquet", tmp_path, rows=100, seed=2, published=WHEN)
     pack(nameless, tmp_path / "packed.parquet")
     with pytest.raises(DataError, match="does not say where its events come from"):
         croissant(tmp_path / "packed.parquet", published=WHEN)

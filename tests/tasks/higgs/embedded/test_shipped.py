@@ -64,6 +64,18 @@ def test_its_yields_are_those_of_the_public_data(contents: Contents) -> None:
         assert (off <= allowed)[large].all(), (process, off)
 
 
+def test_its_events_are_possible() -> None:
+    for batch in open_parquet("embedded").iter_batches():
+        columns = dict(zip(batch.names, batch.values, strict=True))
+        for name, values in columns.items():
+            if name.endswith("_pt") or name == "PRI_met":
+                assert values.max() < 6500, name  # GeV: half of the collision's energy
+            if name.endswith("_phi"):
+                assert np.abs(values[values > -25]).max() <= 3.142
+        assert columns["PRI_lep_pt"].min() > 20 - 1e-3
+        assert (batch.weights > 0).all()
+
+
 def test_the_regions_that_decide_hold_more_than_their_share(contents: Contents) -> None:
     share = contents.rows / contents.rows.sum(axis=0)
     expected = contents.sumw / contents.sumw.sum(axis=0)

@@ -10,14 +10,24 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import numpy as np
 import typer
 
 from sigma68.errors import DataError, Sigma68Error
 from sigma68.tasks.higgs import embedded
 
+if TYPE_CHECKING:
+    from sigma68.tasks.higgs.dataset import EventFile
+
 __all__ = ["app", "make"]
+
+_COLLISION_GEV: Final = 13_000.0
+_MOMENTA: Final = (
+    *("PRI_lep_pt", "PRI_had_pt", "PRI_jet_leading_pt", "PRI_jet_subleading_pt"),
+    *("PRI_jet_all_pt", "PRI_met"),
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -39,8 +49,9 @@ def make(
     Raises
     ------
     DataError
-        If the pool cannot be read, does not say where its events come from, or the file would be
-        larger than `limit_bytes`. What was there stays.
+        If the pool cannot be read, does not say where its events come from, has a momentum
+        beyond the energy of the collisions, or the file would be larger than `limit_bytes`. What
+        was there stays.
     SettingsError
         If `rows` or `seed` cannot be.
     OutputError
@@ -61,6 +72,7 @@ def make(
             f"{pool} does not say where its events come from: give a file that sigma68 data merge "
             "wrote"
         )
+    _refuse_impossible(source)
     make_folder(folder)
     with explained(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".making") as scratch:
         piece, packed = Path(scratch) / "piece.parquet", Path(scratch) / embedded.PATH.name
@@ -84,6 +96,17 @@ def make(
         "file": _by_area(contents),
         "pool": _by_area(whole),
     }
+
+
+def _refuse_impossible(file: EventFile) -> None:
+    for batch in file.iter_batches(_MOMENTA):
+        if not (batch.values <= _COLLISION_GEV).all():
+            column, row = np.argwhere(batch.values > _COLLISION_GEV)[0]
+            raise DataError(
+                f"{_MOMENTA[column]} is {batch.values[column, row]:g} GeV in row "
+                f"{batch.first_row + row} of {file.path} (rows count from 0), and a collision "
+                f"has {_COLLISION_GEV:g}: find out why, and simulate again"
+            )
 
 
 def _history(sampled: Mapping[str, Any], rows: int, seed: int) -> dict[str, Any]:
