@@ -78,14 +78,18 @@ def test_z_decays_as_the_born_process(quark: int, library: TauDecays) -> None:
     # dN/dc = 3/8 (1 + c^2) + 3/4 A_q A_tau c, so <c> = A_q A_tau / 2 and <c^2> = 2/5.
     sign = 1 if quark > 0 else -1
     n = len(cosine)
-    assert cosine.mean() == pytest.approx(sign * asymmetry_quark * asymmetry_tau / 2, abs=5 * 0.64 / n**0.5)
+    assert cosine.mean() == pytest.approx(
+        sign * asymmetry_quark * asymmetry_tau / 2, abs=5 * 0.64 / n**0.5
+    )
     assert (cosine**2).mean() == pytest.approx(0.4, abs=5 * 0.32 / n**0.5)
     # The polarisation of the tau- is -A_tau on average; both taus decay from the same list.
     assert 2 * label[:, 0].mean() - 1 == pytest.approx(-asymmetry_tau, abs=5 / n**0.5)
     np.testing.assert_array_equal(label[:, 0], label[:, 1])
     # P(c) = -(A_tau (1 + c^2) + 2 A_q c) / (1 + c^2 + 2 A_q A_tau c), weighted with c.
     spin = 2.0 * label[:, 0] - 1
-    assert (spin * cosine).mean() == pytest.approx(-sign * asymmetry_quark / 2, abs=5 * 0.64 / n**0.5)
+    assert (spin * cosine).mean() == pytest.approx(
+        -sign * asymmetry_quark / 2, abs=5 * 0.64 / n**0.5
+    )
     assert np.cos(azimuth).mean() == pytest.approx(0.0, abs=5 / n**0.5)
 
 

@@ -37,7 +37,9 @@ def test_log_normal_has_its_mean_and_width(mean: float, sigma: float) -> None:
     logs = np.log(out)
     width = np.sqrt(np.log1p((sigma / mean) ** 2))
     assert logs.std() == pytest.approx(width, rel=5 / (2 * len(out)) ** 0.5)
-    assert logs.mean() == pytest.approx(np.log(mean) - width**2 / 2, abs=5 * width / len(out) ** 0.5)
+    assert logs.mean() == pytest.approx(
+        np.log(mean) - width**2 / 2, abs=5 * width / len(out) ** 0.5
+    )
 
 
 def test_no_energy_stays_none() -> None:

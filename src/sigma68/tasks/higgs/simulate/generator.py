@@ -21,7 +21,12 @@ from sigma68.tasks.higgs.simulate.passes import (
     simulate_passes,
 )
 from sigma68.tasks.higgs.simulate.streams import CODES, SETTINGS
-from sigma68.tasks.higgs.simulate.thinning import Fate, Shares, Thinning
+from sigma68.tasks.higgs.simulate.thinning import (
+    Fate,
+    Shares,
+    ThinnedByBoson,
+    ThinnedByLeptons,
+)
 
 __all__ = ["Generator"]
 
@@ -60,19 +65,30 @@ class Generator:
         self._rng = rng
         self._library = tau_library.load()
         self._scratch = new_scratch()
-        acceptance = None
-        if process in _MASS_GEV:
-            acceptance = Acceptance(_MASS_GEV[process], process == "htautau", self._library, rng)
         self._pythia = pythia8mc.Pythia("", False)
-        for setting in (*SETTINGS[process], "Random:setSeed = on", f"Random:seed = {self.pythia_seed}"):
+        for setting in (
+            *SETTINGS[process],
+            "Random:setSeed = on",
+            f"Random:seed = {self.pythia_seed}",
+        ):
             if not self._pythia.readString(setting):
                 raise SimulationError(f"Pythia does not know the setting '{setting}'")
-        shares = _ENRICHED.get(process, Shares()) if enrich else Shares()
-        thinned = stream.child("thinning").generator()
-        self._hooks = Thinning(self._pythia, CODES[process], thinned, shares, acceptance)
+        self._hooks = self._thinning(stream.child("thinning").generator(), enrich)
         self._pythia.setUserHooksPtr(self._hooks)
         if not self._pythia.init():
             raise SimulationError(f"Pythia cannot start the process {process}")
+
+    def _thinning(
+        self, rng: np.random.Generator, enrich: bool
+    ) -> ThinnedByBoson | ThinnedByLeptons:
+        process = self._process
+        codes = CODES[process]
+        shares = _ENRICHED.get(process, Shares()) if enrich else Shares()
+        if process not in _MASS_GEV:
+            return ThinnedByLeptons(self._pythia, codes, rng, shares)
+        higgs = process == "htautau"
+        acceptance = Acceptance(_MASS_GEV[process], higgs, self._library, self._rng)
+        return ThinnedByBoson(self._pythia, codes, rng, shares, acceptance)
 
     def block(self, hard_events: int) -> Block:
         """Simulate `hard_events` more hard events in full.
@@ -83,13 +99,12 @@ class Generator:
             If Pythia gives up, or makes something that the detector does not know.
         """
         self._hooks.tries = {}
-        parts = []
-        done = 0
-        while done < hard_events:
-            n = min(_BATCH, hard_events - done)
-            parts.append(self._batch(n, done))
-            done += n
-        primaries, weights, code, event, decay = (np.concatenate(p) for p in zip(*parts, strict=True))
+        parts: list[tuple[npt.NDArray[Any], ...]] = []
+        for done in range(0, hard_events, _BATCH):
+            parts.append(self._batch(min(_BATCH, hard_events - done), done))
+        primaries, weights, code, event, decay = (
+            np.concatenate(p) for p in zip(*parts, strict=True)
+        )
         return Block(
             np.ascontiguousarray(primaries.T), weights, code, event, decay, dict(self._hooks.tries),
             hard_events,
@@ -102,9 +117,7 @@ class Generator:
         fates = [self._hooks.fates[key] for key in record.e[record.first[:-1] + _INCOMING]]
         plan = self._plan(fates)
         rows = new_rows(int(plan.trials.sum()))
-        m, problem = simulate_passes(
-            record, plan, self._library, self._scratch, self._rng, rows
-        )
+        m, problem = simulate_passes(record, plan, self._library, self._scratch, self._rng, rows)
         if problem != 0:
             raise SimulationError(_said(problem))
         event = rows.event[:m]
@@ -150,6 +163,7 @@ def _columns(events: Any) -> Record:
         np.asarray(vertex.index.data).astype(np.int64),
         *(data(vertex.content.content(name)) for name in ("px", "py", "pz")),
     )
+
 
 def _said(problem: int) -> str:
     if problem == TOO_MANY:

@@ -85,7 +85,7 @@ def tower_of(rings: Any, eta: float, phi: float) -> tuple[int, int]:
         else:
             high = middle
     n = rings.n_phi[low]
-    place = int(math.ceil((phi + math.pi) * (n / (2.0 * math.pi)))) - 1
+    place = int(np.ceil((phi + math.pi) * (n / (2.0 * math.pi)))) - 1
     return rings.first[low] + min(max(place, 0), n - 1), low
 
 

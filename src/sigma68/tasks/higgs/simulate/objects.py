@@ -18,7 +18,6 @@ from sigma68.tasks.higgs.simulate.calorimeter import MAX_HITS
 from sigma68.tasks.higgs.simulate.response import (
     ELECTRON,
     HADRON,
-    MUON,
     identification_efficiency,
 )
 

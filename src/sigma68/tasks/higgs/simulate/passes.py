@@ -173,9 +173,7 @@ def _all_trials(
         chance = _follow_up(detector, n_taus, fakes)
         if chance < 1.0 and rng.random() >= chance:
             continue
-        n = fill_products(
-            detector.taus, n_taus, n_radiated, library, scratch.pdg, scratch.momentum
-        )
+        n = fill_products(detector.taus, n_taus, n_radiated, library, scratch.pdg, scratch.momentum)
         weight, problem = _detector_pass(scratch, n, n_taus, rng, rows.primaries[n_rows])
         if problem != 0:
             return n_rows, problem
@@ -222,7 +220,7 @@ def _detector_pass(
 ) -> tuple[float, int]:
     """Add the decay products to the recoil, measure, select: (weight, 0 or what went wrong)."""
     detector = scratch.detector
-    ecal, hcal, tracks = detector.ecal, detector.hcal, detector.tracks
+    ecal, hcal = detector.ecal, detector.hcal
     base_ecal, base_hcal = detector.counts[0], detector.counts[1]
     n_ecal, n_hcal, n_tracks = base_ecal, base_hcal, detector.counts[2]
     ecal.true[:n_ecal] = ecal.recoil[:n_ecal]

@@ -2,8 +2,11 @@
 
 Multiple interactions and hadronisation cost a hundred times what the hard process and the hard
 part of its showers cost. So a hard process is thinned as soon as it can be judged: by its leptons
-and by the rapidity of its boson before the showers, and by boson and jets when the showers have
+or by the rapidity of its boson before the showers, and by boson and jets when the showers have
 come down to a pt of 15 GeV. What is kept with probability p weighs 1/p, and p is never zero.
+
+An event that costs a time t is worth keeping in proportion to the root of the mean square of its
+weight in the sample, over the root of t: then the effective number of events per time is largest.
 """
 
 from __future__ import annotations
@@ -17,23 +20,40 @@ import pythia8mc
 
 from sigma68.tasks.higgs.simulate.acceptance import Acceptance
 
-__all__ = ["Fate", "Shares", "Thinning"]
+__all__ = ["Fate", "Shares", "ThinnedByBoson", "ThinnedByLeptons"]
 
 SCALE_GEV: Final = 15.0
 _LEAST_KEPT: Final = 0.1
-_FROM_RESONANCE: Final = 5
+_IN_RESONANCE: Final = 5  # where Pythia stands when it showers a resonance's decay products
+# Bosons made by two partons alone: their rapidity is that of the partons.
+_ALONE: Final = frozenset({221, 901, 902, 903})
 # Associated production: leptons come from elsewhere too.
 _ASSOCIATED: Final = frozenset({904, 905, 908, 909})
-
-# Leptons that could be selected, at the level of the hard process.
-_LEPTON_GEV: Final = 6.0
-_ETA: Final = 3.6
+_FIRST_PRODUCT: Final = 5  # entries before are the event, the beams and the incoming partons
 _BOSONS: Final = (23, 25)
+_JET_GEV: Final = 10.0
+_JET_ETA: Final = 5.0
+
+# Leptons of the hard process that the showers may lift into the acceptance.
+_LEPTON_GEV: Final = 6.0
+_LEPTON_ETA: Final = 3.6
 
 
 @dataclass(frozen=True)
 class Fate:
-    """Of a hard event that was kept: its code, its weight, and whether it needs a faked tau."""
+    """Of a hard event that was kept.
+
+    Attributes
+    ----------
+    code
+        Pythia's code of its process.
+    weight
+        How many hard processes it stands for.
+    needs_fake
+        Whether a jet must fake the tau.
+    quark
+        PDG code of the parton that came in along +z.
+    """
 
     code: int
     weight: float
@@ -41,15 +61,15 @@ class Fate:
     quark: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Shares:
-    """Shares of hard events to keep, by kind.
+    """Shares of hard events to keep, by kind (1: no enrichment).
 
     Attributes
     ----------
     soft, medium, hard
-        Of events by boson and jets, from those that never become two hard jets or a fast boson
-        to those that often do (1: no enrichment). The hardest are all kept.
+        By boson and jets, from those that never become two hard jets or a fast boson to those
+        that often do. The hardest are all kept.
     one_tau
         Of events that have a tau and need a lepton from a hadron.
     one_lepton
@@ -66,8 +86,8 @@ class Shares:
     no_lepton: float = 0.01
 
 
-class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
-    """Pythia's hooks: counts tries, thins, and remembers the fate of what it kept.
+class _Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
+    """Counts the hard processes that Pythia tries, and remembers the fate of those kept.
 
     Attributes
     ----------
@@ -78,61 +98,104 @@ class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
         which identifies a hard process.
     """
 
-    def __init__(
-        self,
-        pythia: Any,
-        codes: tuple[int, ...],
-        rng: np.random.Generator,
-        shares: Shares,
-        acceptance: Acceptance | None,
-    ) -> None:
+    def __init__(self, pythia: Any, codes: tuple[int, ...], rng: np.random.Generator) -> None:
         pythia8mc.UserHooks.__init__(self)
         self.tries: dict[int, int] = {}
         self.fates: dict[float, Fate] = {}
         self._pythia = pythia
         self._only_code = codes[0] if len(codes) == 1 else None
         self._uniform = rng.random
+
+    def _counted(self) -> int:
+        """Count this try under its code, which is returned."""
+        # Asking Pythia for its information copies all of it, which takes longer than a Z.
+        code: int = self._only_code or self._pythia.infoPython().code()
+        self.tries[code] = self.tries.get(code, 0) + 1
+        return code
+
+    def canVetoProcessLevel(self) -> bool:  # noqa: N802
+        return True
+
+
+class ThinnedByLeptons(_Thinning):
+    """For processes whose leptons come from the hard process: top quarks and pairs of bosons."""
+
+    def __init__(
+        self, pythia: Any, codes: tuple[int, ...], rng: np.random.Generator, shares: Shares
+    ) -> None:
+        super().__init__(pythia, codes, rng)
+        self._shares = shares
+
+    def doVetoProcessLevel(self, process: Any) -> bool:  # noqa: N802
+        code = self._counted()
+        keep, needs_fake = self._judged(process)
+        if keep < 1.0 and self._uniform() >= keep:
+            return True
+        self.fates[process[3].e()] = Fate(code, 1.0 / keep, needs_fake, process[3].id())
+        return False
+
+    def _judged(self, process: Any) -> tuple[float, bool]:
+        """The share to keep, and whether a jet must fake the tau."""
+        leptons = taus = 0
+        for i in range(_FIRST_PRODUCT, process.size()):
+            particle = process[i]
+            code = abs(particle.id())
+            if (
+                code in (11, 13, 15)
+                and particle.isFinal()
+                and particle.pT() >= _LEPTON_GEV
+                and abs(particle.eta()) <= _LEPTON_ETA
+            ):
+                taus += code == 15
+                leptons += code != 15
+        if taus >= 1 and leptons + taus >= 2:
+            return 1.0, False
+        if taus == 1:
+            return self._shares.one_tau, False
+        if leptons >= 1:
+            return self._shares.one_lepton, True
+        return self._shares.no_lepton, True
+
+
+class ThinnedByBoson(_Thinning):
+    """For processes in which one boson goes to two taus: by its motion, and by the jets."""
+
+    def __init__(
+        self,
+        pythia: Any,
+        codes: tuple[int, ...],
+        rng: np.random.Generator,
+        shares: Shares,
+        acceptance: Acceptance,
+    ) -> None:
+        super().__init__(pythia, codes, rng)
         self._shares = shares
         self._acceptance = acceptance
         self._key = 0.0
         self._kept = 1.0
 
-    def canVetoProcessLevel(self) -> bool:  # noqa: N802
-        return True
-
     def doVetoProcessLevel(self, process: Any) -> bool:  # noqa: N802
-        # Asking Pythia for its information copies all of it, which takes longer than a Z.
-        code = self._only_code or self._pythia.infoPython().code()
-        self.tries[code] = self.tries.get(code, 0) + 1
-        needs_fake = False
-        if self._acceptance is not None:
-            if code in _ASSOCIATED:
-                keep = 1.0
-            else:
-                # The shower may push the boson into a better place: judged generously here.
-                rapidity = 0.5 * math.log(process[3].e() / process[4].e())
-                if code not in (221, 901, 902, 903):
-                    rapidity = 0.0
-                keep = max(_LEAST_KEPT, min(1.0, 1.3 * self._worth(0.0, rapidity)))
-        else:
-            keep, needs_fake = self._by_leptons(process)
+        code = self._counted()
+        keep = 1.0
+        if code in _ALONE:
+            rapidity = 0.5 * math.log(process[3].e() / process[4].e())
+            # Generous, since the shower may push the boson to a better place.
+            keep = min(1.0, 1.3 * self._worth(0.0, rapidity))
         if keep < 1.0 and self._uniform() >= keep:
             return True
         self._key, self._kept = process[3].e(), keep
-        self.fates[self._key] = Fate(code, 1.0 / keep, needs_fake, process[3].id())
+        self.fates[self._key] = Fate(code, 1.0 / keep, False, process[3].id())
         return False
 
     def canVetoPT(self) -> bool:  # noqa: N802
-        return self._acceptance is not None
+        return True
 
     def scaleVetoPT(self) -> float:  # noqa: N802
         return SCALE_GEV
 
     def doVetoPT(self, place: int, event: Any) -> bool:  # noqa: N802
-        if place == _FROM_RESONANCE or self._acceptance is None:
-            return False
         fate = self.fates[self._key]
-        if fate.code in _ASSOCIATED:
+        if place == _IN_RESONANCE or fate.code in _ASSOCIATED:
             return False
         pt, rapidity, jets = _boson_and_jets(event)
         keep = min(1.0, self._worth(pt, rapidity) / self._kept) * self._hardness(pt, jets)
@@ -143,13 +206,9 @@ class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
         return False
 
     def _worth(self, pt: float, rapidity: float) -> float:
-        """Share of bosons to keep: the square root of their acceptance.
-
-        An event that costs t and yields rows of mean weight A has the least variance for its time
-        if it is kept in proportion to the root of the mean square of its yield, which for few
-        rows is that of A.
+        """Share of bosons to keep: few of their decays are selected, so the mean square of the
+        weight goes as the acceptance.
         """
-        assert self._acceptance is not None
         return max(_LEAST_KEPT, min(1.0, math.sqrt(self._acceptance(pt, rapidity))))
 
     def _hardness(self, boson_pt: float, jets: list[float]) -> float:
@@ -164,34 +223,12 @@ class Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
             return self._shares.medium
         return self._shares.soft
 
-    def _by_leptons(self, process: Any) -> tuple[float, bool]:
-        leptons = taus = 0
-        for i in range(5, process.size()):
-            particle = process[i]
-            code = abs(particle.id())
-            if code not in (11, 13, 15) or not particle.isFinal():
-                continue
-            pt = particle.pT()
-            if pt < _LEPTON_GEV or abs(particle.eta()) > _ETA:
-                continue
-            if code == 15:
-                taus += 1
-            else:
-                leptons += 1
-        if taus >= 1 and leptons + taus >= 2:
-            return 1.0, False
-        if taus == 1:
-            return self._shares.one_tau, False
-        if leptons >= 1:
-            return self._shares.one_lepton, True
-        return self._shares.no_lepton, True
-
 
 def _boson_and_jets(event: Any) -> tuple[float, float, list[float]]:
-    """pt and rapidity of the boson, and rising pts of the partons in the detector."""
+    """The boson's pt and rapidity, and the rising pts of the partons in the detector."""
     pt = rapidity = 0.0
     jets = []
-    for i in range(5, event.size()):
+    for i in range(_FIRST_PRODUCT, event.size()):
         particle = event[i]
         if particle.status() <= 0:
             continue
@@ -199,7 +236,7 @@ def _boson_and_jets(event: Any) -> tuple[float, float, list[float]]:
             pt, rapidity = particle.pT(), particle.y()
         else:
             jet = particle.pT()
-            if jet > 10.0 and abs(particle.eta()) < 5.0:
+            if jet > _JET_GEV and abs(particle.eta()) < _JET_ETA:
                 jets.append(jet)
     jets.sort()
     return pt, rapidity, jets

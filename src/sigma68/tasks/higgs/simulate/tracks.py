@@ -102,7 +102,9 @@ def add_charged(
 
 
 @njit(cache=True, nogil=True)
-def track_all(tracks: Any, n: int, ecal: Any, n_ecal: int, hcal: Any, n_hcal: int, rng: Any) -> None:
+def track_all(
+    tracks: Any, n: int, ecal: Any, n_ecal: int, hcal: Any, n_hcal: int, rng: Any
+) -> None:
     """Draw which particles leave tracks and measure these; sums them up in their towers.
 
     Electrons count in electromagnetic towers, hadrons in hadronic ones.
