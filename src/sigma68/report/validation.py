@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sigma68.files import make_folder, replacing
+from sigma68.files import explained, make_folder, replacing
 from sigma68.protocols import Progress
 from sigma68.report import validation_figures as figures
 from sigma68.report.style import render
@@ -55,6 +55,9 @@ def write_validation_report(
     report = progress or (lambda what, fraction: None)
     folder = out / "figures"
     make_folder(folder)
+    with explained(out):
+        # The page is there once all its figures are.
+        (out / "index.html").unlink(missing_ok=True)
     drawings = list(_drawings(validation))
     shown = []
     for i, drawing in enumerate(drawings):

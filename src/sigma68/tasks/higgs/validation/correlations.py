@@ -1,10 +1,13 @@
 """The linear correlation of every two columns, in simulated and in real events.
 
 Differences are those of Fisher's z = artanh r, whose scatter hardly depends on r, in units of
-their error from a bootstrap over hard events (real events without such numbers: over rows). In a
-small sample of a column with long tails the bootstrap sees too little scatter: the error on the
-real side is never taken to be less than that of the simulation, scaled to the real sample's
-effective number of events. The largest difference is judged by the number of pairs (Bonferroni).
+their error. Errors are those of a bootstrap over hard events (real events without such numbers: over
+rows) in the limit of many resamples, the infinitesimal jackknife: the sum of squares of what each
+hard event contributes (Efron, "The jackknife, the bootstrap and other resampling plans", SIAM
+1982, chapter 6). In a small sample of a column with long tails any resampling sees too little
+scatter: the error on the real side is never taken to be less than that of the simulation, scaled
+to the real sample's effective number of events. The largest difference is judged by the number of
+pairs (Bonferroni).
 
 A pair counts the events in which both columns are defined.
 """
@@ -18,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from sigma68.seeds import Stream
 from sigma68.tasks.higgs.schema import FEATURES, UNDEFINED
 from sigma68.tasks.higgs.validation.hypotheses import POWER, two_sided
 from sigma68.tasks.higgs.validation.sample import Sample
@@ -27,7 +29,6 @@ __all__ = ["LEAST_PAIRS", "CorrelationTest", "compare_correlations", "correlatio
 
 Floats = npt.NDArray[np.float64]
 
-N_RESAMPLES: Final = 200
 LEAST_PAIRS: Final = 50.0
 """A pair of columns is compared if so many effective events have both, in each sample."""
 
@@ -73,15 +74,14 @@ class CorrelationTest:
 
 
 def compare_correlations(
-    group: str, simulated: Sample, real: Sample, level: float, stream: Stream
+    group: str, simulated: Sample, real: Sample, level: float
 ) -> CorrelationTest:
     """The correlations of two samples of the same processes."""
-    s, r = _Centred(simulated), _Centred(real)
-    r_simulated, r_real = s.matrix(), r.matrix()
-    error = s.error(stream.child(f"{group} simulated"))
-    total = np.hypot(error, _real_error(r, s, error, stream.child(f"{group} real")))
+    s, r = _Correlations.of(simulated), _Correlations.of(real)
+    fewer = s.effective / np.maximum(r.effective, 1.0)
+    total = np.hypot(s.error, np.maximum(r.error, s.error * np.sqrt(fewer)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        pulls = (_fisher(r_simulated) - _fisher(r_real)) / total
+        pulls = (_fisher(s.matrix) - _fisher(r.matrix)) / total
     pulls[~np.isfinite(pulls)] = np.nan
     above = np.triu(np.isfinite(pulls), 1)
     pairs = int(above.sum())
@@ -95,8 +95,8 @@ def compare_correlations(
         group=group,
         rows_simulated=simulated.n_events,
         rows_real=real.n_events,
-        simulated=r_simulated,
-        real=r_real,
+        simulated=s.matrix,
+        real=r.matrix,
         pulls=pulls,
         pairs=pairs,
         largest=largest,
@@ -108,7 +108,7 @@ def compare_correlations(
 
 def correlation_matrix(sample: Sample) -> Floats:
     """Weighted linear correlations, (28, 28); NaN where too few events have both columns."""
-    return _Centred(sample).matrix()
+    return _Correlations.of(sample).matrix
 
 
 def _detectable(error: float, pairs: int, level: float) -> float:
@@ -116,64 +116,71 @@ def _detectable(error: float, pairs: int, level: float) -> float:
     return float(np.tanh(quantiles * error))
 
 
-def _real_error(real: _Centred, simulated: _Centred, error: Floats, stream: Stream) -> Floats:
-    fewer = simulated.effective / np.maximum(real.effective, 1.0)
-    return np.maximum(real.error(stream), error * np.sqrt(fewer))
-
-
 def _fisher(r: Floats) -> Floats:
     z: Floats = np.arctanh(np.clip(r, -_ALMOST_ONE, _ALMOST_ONE))
     return z
 
 
-class _Centred:
-    """A sample about its means, so that sums of squares keep their digits."""
+@dataclass(frozen=True)
+class _Correlations:
+    """Of one sample, all (28, 28): coefficients, errors of Fisher's z, effective events."""
 
-    def __init__(self, sample: Sample) -> None:
-        x = sample.values.astype(np.float64)
-        self._defined = (x != UNDEFINED).astype(np.float64)
-        self._weights = sample.weights
-        known = np.maximum(self._defined @ sample.weights, 1e-300)
-        mean = ((x * self._defined) @ sample.weights) / known
-        self._x = (x - mean[:, None]) * self._defined
-        scale = np.sqrt((self._x**2 @ sample.weights) / known)
-        self._x /= np.where(scale > 0, scale, 1.0)[:, None]
-        self._constant = scale <= 1e-6 * np.abs(mean)
-        _, self._unit = np.unique(sample.unit, return_inverse=True)
-        self.effective = self._effective()
-        """Effective events that have both columns of a pair, (28, 28)."""
+    matrix: Floats
+    error: Floats
+    effective: Floats
 
-    def _effective(self) -> Floats:
-        w = self._weights
-        together = np.bincount(self._unit, w)
-        clustering = float(together @ together) / max(float(w @ w), 1e-300)
-        both: Floats = (self._defined * w) @ self._defined.T
-        squares: Floats = (self._defined * w**2) @ self._defined.T * clustering
-        return np.divide(both**2, squares, out=np.zeros_like(both), where=squares > 0)
+    @classmethod
+    def of(cls, sample: Sample) -> _Correlations:
+        n = len(FEATURES)
+        found = cls(np.full((n, n), np.nan), np.full((n, n), np.nan), np.zeros((n, n)))
+        if sample.n_events == 0:
+            return found
+        # Columns that are defined in the same events are treated together.
+        patterns, kind = np.unique(sample.values != UNDEFINED, axis=0, return_inverse=True)
+        for a in range(len(patterns)):
+            for b in range(a, len(patterns)):
+                rows = np.flatnonzero(patterns[a] & patterns[b])
+                found._fill(sample, rows, np.flatnonzero(kind == a), np.flatnonzero(kind == b))
+        return found
 
-    def matrix(self, counts: npt.NDArray[np.integer] | None = None) -> Floats:
-        """The correlations, with the rows of each hard event counted `counts` times."""
-        w = self._weights if counts is None else self._weights * counts[self._unit]
-        kept = slice(None) if counts is None else np.flatnonzero(w)
-        x, defined, w = self._x[:, kept], self._defined[:, kept], w[kept]
-        xw = x * w
-        weight = (defined * w) @ defined.T
-        first = xw @ defined.T
-        second = (xw * x) @ defined.T
-        product = xw @ x.T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = first / weight
-            variance = second / weight - mean**2
-            r: Floats = (product / weight - mean * mean.T) / np.sqrt(variance * variance.T)
-        unusable = (self.effective < LEAST_PAIRS) | self._constant | self._constant[:, None]
-        return np.clip(np.where(unusable, np.nan, r), -1.0, 1.0)
+    def _fill(
+        self,
+        sample: Sample,
+        rows: npt.NDArray[np.integer],
+        first: npt.NDArray[np.integer],
+        second: npt.NDArray[np.integer],
+    ) -> None:
+        """The block of some columns with some others, both defined in `rows`."""
+        _, unit = np.unique(sample.unit[rows], return_inverse=True)
+        order = np.argsort(unit, kind="stable")
+        rows = rows[order]
+        starts = np.flatnonzero(np.append(True, np.diff(unit[order]) > 0)) if rows.size else rows
+        w = sample.weights[rows]
+        together = np.add.reduceat(w, starts) if rows.size else w
+        squares = float(together @ together)
+        effective = float(w.sum()) ** 2 / squares if squares > 0 else 0.0
+        self.effective[np.ix_(first, second)] = effective
+        self.effective[np.ix_(second, first)] = effective
+        if effective < LEAST_PAIRS:
+            return
+        u = _standardised(sample.values[np.ix_(first, rows)], w)
+        v = _standardised(sample.values[np.ix_(second, rows)], w)
+        share = w / w.sum()
+        r = np.clip((u * share) @ v.T, -1.0, 1.0)
+        for i, own, column in zip(first, r, u, strict=True):
+            influence = v * column - 0.5 * own[:, None] * (v * v + column * column)
+            sums = np.add.reduceat(influence * share, starts, axis=1)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                error = np.sqrt((sums * sums).sum(axis=1)) / (1 - own * own)
+            self.matrix[i, second] = self.matrix[second, i] = own
+            self.error[i, second] = self.error[second, i] = error
 
-    def error(self, stream: Stream) -> Floats:
-        """The standard error of Fisher's z, (28, 28)."""
-        rng = stream.generator()
-        n_units = int(self._unit.max()) + 1 if len(self._unit) else 0
-        resampled = np.stack(
-            [_fisher(self.matrix(rng.poisson(1.0, n_units))) for _ in range(N_RESAMPLES)]
-        )
-        error: Floats = resampled.std(axis=0, ddof=1)
-        return error
+
+def _standardised(x: npt.NDArray[np.float32], weights: Floats) -> Floats:
+    """Columns of mean 0 and standard deviation 1, (n_columns, n_rows); NaN for constant ones."""
+    values = x.astype(np.float64)
+    mean = np.average(values, axis=1, weights=weights)[:, None]
+    off = values - mean
+    deviation = np.sqrt(np.average(off * off, axis=1, weights=weights))[:, None]
+    constant = deviation <= 1e-6 * np.abs(mean)
+    return off / np.where(constant, np.nan, deviation)

@@ -36,7 +36,7 @@ LARGE: Final = 100
 POOLED: Final = "pooled"
 """The name of the group of all processes that both files have."""
 
-_BOOTSTRAP_ROWS: Final = 20_000
+_CORRELATION_ROWS: Final = 50_000
 
 Floats = npt.NDArray[np.float64]
 
@@ -182,10 +182,10 @@ def _correlations(
     own = stream("higgs", "validation correlations", seed)
     for group, processes in groups.items():
         samples = [
-            thinned(side.sample.of(processes), _BOOTSTRAP_ROWS, own.child(f"{group} {name}"))
+            thinned(side.sample.of(processes), _CORRELATION_ROWS, own.child(f"{group} {name}"))
             for name, side in (("simulated", both.simulated), ("real", both.real))
         ]
-        yield compare_correlations(group, samples[0], samples[1], LEVEL, own)
+        yield compare_correlations(group, samples[0], samples[1], LEVEL)
 
 
 def _classifiers(
