@@ -13,7 +13,7 @@ from sigma68.seeds import Stream
 from sigma68.tasks.higgs.simulate import tau_library
 from sigma68.tasks.higgs.simulate.acceptance import Acceptance
 from sigma68.tasks.higgs.simulate.block import Block
-from sigma68.tasks.higgs.simulate.hard_event import TOO_MANY, Record
+from sigma68.tasks.higgs.simulate.hard_event import TOO_FAST, TOO_MANY, Record
 from sigma68.tasks.higgs.simulate.passes import (
     Plan,
     new_rows,
@@ -168,4 +168,6 @@ def _columns(events: Any) -> Record:
 def _said(problem: int) -> str:
     if problem == TOO_MANY:
         return "an event has more particles than the detector has room for"
+    if problem == TOO_FAST:
+        return "a tau decays to more energy than the beams have: the event record is not understood"
     return f"an event has a particle of PDG code {-problem // 10}, which the detector does not know"

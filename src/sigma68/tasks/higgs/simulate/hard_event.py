@@ -30,6 +30,7 @@ from sigma68.tasks.higgs.simulate.tracks import Tracks, add_charged, new_tracks
 
 __all__ = [
     "BAD_PARTICLE",
+    "TOO_FAST",
     "TOO_MANY",
     "Detector",
     "Record",
@@ -40,6 +41,7 @@ __all__ = [
 
 TOO_MANY: Final = -1
 BAD_PARTICLE: Final = -2
+TOO_FAST: Final = -3
 _METRES: Final = 1e-3  # Pythia's vertices are in mm
 
 
@@ -258,7 +260,7 @@ def _list_tau(record: Any, first: int, i: int, detector: Any, t: int) -> None:
     taus.sign[t] = 1 if record.pdg[i] > 0 else -1
     if code == 24:
         taus.origin[t] = FROM_W
-    elif code == 23 or code == 22:
+    elif code == 23:
         taus.origin[t] = FROM_Z
     elif code == 25:
         taus.origin[t] = FROM_HIGGS
@@ -266,9 +268,18 @@ def _list_tau(record: Any, first: int, i: int, detector: Any, t: int) -> None:
         taus.origin[t] = FROM_OTHER
     taus.again[t] = detector.from_boson[i - first]
     frame = taus.parent[t]
-    frame[0], frame[1] = record.px[parent], record.py[parent]
-    frame[2], frame[3] = record.pz[parent], record.e[parent]
-    _to_rest(record, i, parent, taus.rest[t])
+    if taus.origin[t] == FROM_OTHER:
+        # A hadron or a photon: what has no helicity to hand on needs no frame of its own, and
+        # a photon of the shower has none.
+        frame[0] = frame[1] = frame[2] = 0.0
+        frame[3] = 1.0
+        rest = taus.rest[t]
+        rest[0], rest[1], rest[2] = record.px[i], record.py[i], record.pz[i]
+        rest[3] = record.e[i]
+    else:
+        frame[0], frame[1] = record.px[parent], record.py[parent]
+        frame[2], frame[3] = record.pz[parent], record.e[parent]
+        _to_rest(record, i, parent, taus.rest[t])
 
 
 @njit(cache=True, nogil=True)

@@ -19,6 +19,7 @@ from sigma68.tasks.higgs.simulate.calorimeter import MAX_HITS, clear_from, measu
 from sigma68.tasks.higgs.simulate.decays import FROM_OTHER, MAX_TAUS, draw_decays, fill_products
 from sigma68.tasks.higgs.simulate.hard_event import (
     BAD_PARTICLE,
+    TOO_FAST,
     Detector,
     add_particle,
     new_detector,
@@ -50,6 +51,7 @@ _TAU_SELDOM: Final = 0.35
 _TAU_IN_JET_GEV: Final = 1.0
 _ACCEPTANCE: Final = 2.75
 _TRIALS_WITHOUT_TAUS: Final = 4
+_BEAM_GEV: Final = 6500.0
 _PASS_PRODUCTS: Final = 512
 
 
@@ -226,6 +228,8 @@ def _detector_pass(
     ecal.true[:n_ecal] = ecal.recoil[:n_ecal]
     hcal.true[:n_hcal] = hcal.recoil[:n_hcal]
     for i in range(n_products):
+        if not scratch.momentum[i, 3] <= _BEAM_GEV:
+            return 0.0, TOO_FAST
         n_ecal, n_hcal, n_tracks = add_particle(
             detector, scratch.pdg[i], scratch.momentum[i], 0.0, 0.0, 0.0, n_ecal, n_hcal, n_tracks,
             ecal.true, hcal.true,

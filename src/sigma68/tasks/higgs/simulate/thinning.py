@@ -34,9 +34,8 @@ _BOSONS: Final = (23, 25)
 _JET_GEV: Final = 10.0
 _JET_ETA: Final = 5.0
 
-# Leptons of the hard process that the showers may lift into the acceptance.
-_LEPTON_GEV: Final = 6.0
-_LEPTON_ETA: Final = 3.6
+# Leptons of the hard process beyond this are seldom turned into the acceptance by the showers.
+_LEPTON_ETA: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -71,19 +70,19 @@ class Shares:
         By boson and jets, from those that never become two hard jets or a fast boson to those
         that often do. The hardest are all kept.
     one_tau
-        Of events that have a tau and need a lepton from a hadron.
+        Of events with a single tau, which need a lepton from a hadron or a jet to fake the tau.
     one_lepton
-        Of events that have a lepton and need a jet to fake the tau.
+        Of events that have a good lepton and need a jet to fake the tau.
     no_lepton
-        Of events without a lepton that could be selected.
+        Of events without a lepton that could be selected, at least.
     """
 
     soft: float = 1.0
     medium: float = 1.0
     hard: float = 1.0
-    one_tau: float = 0.5
-    one_lepton: float = 0.15
-    no_lepton: float = 0.01
+    one_tau: float = 0.1
+    one_lepton: float = 0.12
+    no_lepton: float = 0.005
 
 
 class _Thinning(pythia8mc.UserHooks):  # type: ignore[misc]
@@ -136,25 +135,44 @@ class ThinnedByLeptons(_Thinning):
 
     def _judged(self, process: Any) -> tuple[float, bool]:
         """The share to keep, and whether a jet must fake the tau."""
-        leptons = taus = 0
+        as_lepton: list[float] = []
+        as_tau: list[float] = []
         for i in range(_FIRST_PRODUCT, process.size()):
             particle = process[i]
             code = abs(particle.id())
-            if (
-                code in (11, 13, 15)
-                and particle.isFinal()
-                and particle.pT() >= _LEPTON_GEV
-                and abs(particle.eta()) <= _LEPTON_ETA
-            ):
-                taus += code == 15
-                leptons += code != 15
-        if taus >= 1 and leptons + taus >= 2:
-            return 1.0, False
-        if taus == 1:
-            return self._shares.one_tau, False
-        if leptons >= 1:
-            return self._shares.one_lepton, True
-        return self._shares.no_lepton, True
+            if code in (11, 13, 15) and particle.isFinal():
+                pt = particle.pT() if abs(particle.eta()) <= _LEPTON_ETA else 0.0
+                as_lepton.append(_lepton_chance(pt, code == 15))
+                as_tau.append(_tau_chance(pt) if code == 15 else 0.0)
+        both = sum(
+            lepton * tau
+            for i, lepton in enumerate(as_lepton)
+            for j, tau in enumerate(as_tau)
+            if i != j
+        )
+        if both > 0.0:
+            return _bounded(both**0.5), False
+        shares = self._shares
+        if any(as_tau):
+            return shares.one_tau, False
+        chance = max(as_lepton, default=0.0)
+        return max(shares.no_lepton, shares.one_lepton * chance**0.5), True
+
+
+def _lepton_chance(pt: float, from_tau: bool) -> float:
+    """Rough chance that an electron or muon, or a tau's, comes out above 20 GeV."""
+    if from_tau:
+        return 0.35 * max(0.0, 1.0 - 18.0 / max(pt, 1.0)) ** 2 + 0.002
+    return 1.0 if pt > 20.0 else (0.3 if pt > 14.0 else 0.02)
+
+
+def _tau_chance(pt: float) -> float:
+    """Rough chance that a tau decays to a jet above 20 GeV."""
+    return 0.65 * min(1.0, 1.5 * max(0.0, 1.0 - 20.0 / max(pt, 1.0))) + 0.01
+
+
+def _bounded(share: float) -> float:
+    return max(_LEAST_KEPT, min(1.0, 1.25 * share))
 
 
 class ThinnedByBoson(_Thinning):
