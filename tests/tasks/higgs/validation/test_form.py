@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from benchmarks.events import made_events
 
-from sigma68.tasks.higgs.schema import FEATURES, JET1_ETA, LEP_PT, MASS_VIS, N_JETS, UNDEFINED
+from sigma68.tasks.higgs.schema import FEATURES, JET1_ETA, LEP_PT, MASS_VIS, MET, N_JETS, UNDEFINED
 from sigma68.tasks.higgs.validation.form import Form, FormCollector
 from tests.tasks.higgs.validation.made_files import batch
 
@@ -23,13 +23,23 @@ def form(columns: np.ndarray) -> Form:
 
 
 def test_made_events_are_as_they_should_be() -> None:
-    assert form(values()) == Form(3000, 0, 0, 0, None)
+    assert form(values()) == Form(3000, 0, None, 0, 0, 0, None)
     assert form(values()).is_good
 
 
 def test_the_real_events_are_as_they_should_be(real_events: pd.DataFrame) -> None:
     found = form(real_events[list(FEATURES)].to_numpy(np.float32).T)
-    assert found == Form(1000, 0, 0, 0, None)
+    assert found == Form(1000, 0, None, 0, 0, 0, None)
+
+
+def test_momenta_beyond_those_of_a_beam_are_counted() -> None:
+    columns = values()
+    columns[MET, [40, 41]] = 3e5
+    columns[JET1_ETA, np.flatnonzero(columns[N_JETS] > 0)[900]] = 5.5
+    columns[LEP_PT, 40] = 7000
+    found = form(columns)
+    assert (found.impossible, found.impossible_column) == (3, "PRI_lep_pt")
+    assert not found.is_good
 
 
 def test_values_between_the_steps_are_counted() -> None:

@@ -159,7 +159,8 @@ def test_files_that_are_written_differently_are_told(
     found = validate(write(frame, tmp_path / "f.parquet"), files[1], parts=("yields",))
     finding = findings(found)[0]
     assert not finding.passed
-    assert f"simulated: {len(frame):,} primary values are not multiples" in finding.details[0]
+    assert "simulated: 0 rows have a momentum" in finding.details[0]
+    assert f"{len(frame):,} primary values are not multiples" in finding.details[0]
 
 
 def test_shards_are_to_be_merged_first(

@@ -1,8 +1,8 @@
-"""Whether simulated and real events are written alike: what a classifier must not learn from.
+"""Whether events are possible at all, and simulated and real ones written alike.
 
-Primary columns are rounded to 3 decimals; jets that are not there are undefined, and only they;
-derived columns follow from the primary ones. Where two files differ in this, the distributions
-may agree and trees still tell them apart.
+No momentum is larger than that of a beam. Primary columns are rounded to 3 decimals; jets that are
+not there are undefined, and only they; derived columns follow from the primary ones. Where two
+files differ in this, the distributions may agree and trees still tell them apart.
 """
 
 from __future__ import annotations
@@ -30,12 +30,28 @@ from sigma68.tasks.higgs.schema import (
 __all__ = ["Form", "FormCollector"]
 
 _HUNDREDTH_OF_A_STEP = 1e-5
+_BEAM_GEV, _LARGEST_ETA, _LARGEST_PHI = 6500.0, 5.0, 3.1425
+
+
+def _limit(name: str) -> float:
+    if name.endswith("_eta"):
+        return _LARGEST_ETA
+    if name.endswith("_phi"):
+        return _LARGEST_PHI
+    if name == "PRI_jet_all_pt":
+        return 2 * _BEAM_GEV
+    return _BEAM_GEV
+
+
+_LIMITS = np.array([_limit(name) for name in PRIMARIES], np.float32)
 
 
 @dataclass(frozen=True)
 class Form:
     """How the events of a file are written.
 
+    `impossible` counts rows with a momentum above 6,500 GeV (13,000 for the sum of jets), |eta|
+    above 5 or |phi| above 3.142, and `impossible_column` is the column of the first.
     `unrounded` counts values of primary columns that are not multiples of 0.001 (float32's own
     grid allowed for), `misplaced` rows whose undefined jets do not fit their number of jets,
     `derived_off` rows of which some derived column differs from its formula by more than 0.1%
@@ -43,6 +59,8 @@ class Form:
     """
 
     rows: int
+    impossible: int
+    impossible_column: str | None
     unrounded: int
     misplaced: int
     derived_off: int
@@ -50,7 +68,7 @@ class Form:
 
     @property
     def is_good(self) -> bool:
-        return self.unrounded == 0 and self.misplaced == 0 and self.derived_off == 0
+        return self.impossible + self.unrounded + self.misplaced + self.derived_off == 0
 
 
 class FormCollector:
@@ -58,12 +76,20 @@ class FormCollector:
 
     def __init__(self) -> None:
         self._rows = self._unrounded = self._misplaced = self._derived_off = 0
+        self._impossible = 0
+        self._impossible_column: str | None = None
         self._columns = np.zeros(len(DERIVED), np.int64)
 
     def add(self, batch: EventBatch) -> None:
         """Look at the events of one batch, which has all 28 columns."""
         primaries = np.ascontiguousarray(batch.values[: len(PRIMARIES)])
         self._rows += batch.n_events
+        beyond = np.abs(primaries) > _LIMITS[:, None]
+        beyond &= primaries != UNDEFINED
+        if self._impossible == 0 and beyond.any():
+            row = int(np.argmax(beyond.any(axis=0)))
+            self._impossible_column = PRIMARIES[int(np.argmax(beyond[:, row]))]
+        self._impossible += int(beyond.any(axis=0).sum())
         self._unrounded += int(_unrounded(primaries).sum())
         n_jets = primaries[N_JETS]
         wrong = np.zeros(batch.n_events, bool)
@@ -83,7 +109,15 @@ class FormCollector:
     def form(self) -> Form:
         """What was counted."""
         worst = DERIVED[int(self._columns.argmax())] if self._columns.any() else None
-        return Form(self._rows, self._unrounded, self._misplaced, self._derived_off, worst)
+        return Form(
+            self._rows,
+            self._impossible,
+            self._impossible_column,
+            self._unrounded,
+            self._misplaced,
+            self._derived_off,
+            worst,
+        )
 
 
 def _unrounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

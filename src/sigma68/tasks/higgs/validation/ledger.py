@@ -1,8 +1,8 @@
 """Weight, process and hard event of every row of a file, and the sums that follow from them.
 
 Rows of one hard event are not independent. Wherever an error or an effective number is made, the
-weights of one hard event are added before squaring ("hard events counted once"): as if they moved
-together, which errs on the side of caution.
+weights of one hard event are added before squaring ("hard events counted once"). For a yield this is
+its variance; for the shape of a column it is cautious, since the decays of one hard event differ.
 """
 
 from __future__ import annotations

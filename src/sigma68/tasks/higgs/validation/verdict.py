@@ -51,16 +51,18 @@ def _each(v: Validation) -> Iterator[Finding]:
 
 def _form(simulated: Form, real: Form) -> Finding:
     details = [
-        f"{name}: {form.unrounded:,} primary values are not multiples of 0.001, "
+        f"{name}: {form.impossible:,} rows have a momentum or an angle that no collision has"
+        + (f" (the first in {form.impossible_column})" if form.impossible_column else "")
+        + f", {form.unrounded:,} primary values are not multiples of 0.001, "
         f"{form.misplaced:,} rows have undefined jets that do not fit their number of jets, "
         f"{form.derived_off:,} rows have derived columns that do not follow from the primary ones"
         + (f" (most often {form.worst_column})" if form.worst_column else "")
         for name, form in (("simulated", simulated), ("real", real))
         if not form.is_good
     ]
-    headline = "rounding, undefined values and derived columns are as they should be"
+    headline = "momenta, rounding, undefined values and derived columns are as they should be"
     if details:
-        headline = "the files are not written alike, or not as the task writes them"
+        headline = "events are impossible, or not written as the task writes them"
     return Finding("form", not details, headline, tuple(details))
 
 
