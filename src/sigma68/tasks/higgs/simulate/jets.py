@@ -26,346 +26,239 @@ Phys. Lett. B 641 (2006) 57 (nearest neighbours); Cacciari, Salam, Soyez, Eur. P
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sigma68.tasks.higgs.simulate.jet_distance import azimuth, distance2, over_kt2, rapidity
+from sigma68.tasks.higgs.simulate.jet_rows import (
+    BLOCK,
+    COUNT,
+    FIRST,
+    GAP,
+    INFINITE,
+    JET,
+    KT2,
+    LABEL,
+    LEAST,
+    NEAR,
+    NEAR_JET,
+    NEAR_SLOT,
+    PHI,
+    RAP,
+    ROW,
+    SECOND,
+    STEP,
+    D,
+    Workspace,
+    about,
+    clear,
+    divide,
+    leave,
+    leave_about,
+    load,
+    refresh,
+    row_at,
+    workspace,
+)
+
 __all__ = ["Workspace", "cluster", "workspace"]
 
-_TWO_PI: Final = 2.0 * math.pi
-_HUGE_RAPIDITY: Final = 1e5  # FastJet's: a particle along the beam lies here, plus its |pz|
-_SPAN: Final = 10.2  # rapidities that the rows divide; the outer rows hold what is beyond, too
-_MAX_ROWS: Final = 64
-_SLACK: Final = 1e-5  # by which a row is wider than R: more than rounding can move mergers
-_SPACELIKE: Final = 1e-10  # -m^2 / pt^2 that rounding may give to a massless particle
-_BLOCK: Final = 8  # slots whose smallest d is kept
-_STEP: Final = np.uint64(32)  # a search goes by as many slots: whole vectors, nothing left over
 _ONE: Final = np.uint64(1)
-_INFINITE: Final = np.int64(0x7FF0000000000000)  # the bits of an infinite float64
-
-# What the rows of the arrays of a workspace hold.
-_RAP, _PHI, _KT2, _NEAR, _D, _GAP, _LEAST = range(7)
-_JET, _NEAR_SLOT, _NEAR_JET, _ROW = range(4)
-_FIRST, _SECOND, _LABEL = range(3)
-_START, _COUNT = range(2)
 
 
-class Workspace(NamedTuple):
-    """Scratch memory of `cluster`; its contents mean nothing between calls.
-
-    A slot is a place that a particle, and then what it merges into, occupies. Slots of a row lie
-    together. Numba makes vector instructions of the minimum of integers only; the bits of
-    positive floats, read as integers, are in the order of the floats.
-
-    Attributes
-    ----------
-    real, bits
-        By slot: rapidity, azimuth, pt^2, squared distance to the nearest neighbour (R^2 without
-        one), d R^2, squared distance to the slot that a search is for. By block of slots: the
-        smallest d R^2. Float64 of shape (7, slots), and the same memory as int64.
-    whole
-        By slot: the pseudojet in it (-1: none), slot and pseudojet of the nearest neighbour, row.
-        Int64, shape (4, slots).
-    four
-        By pseudojet, the particles first: px, py, pz, E. Float64, shape (2 * capacity, 4).
-    tree
-        By pseudojet: its two parents, and the jet it belongs to. Int64, shape (3, 2 * capacity).
-    rows, row_pt
-        By row: its first slot and the number of its pseudojets; the sum of their pts.
-    """
-
-    real: npt.NDArray[np.float64]
-    bits: npt.NDArray[np.int64]
-    whole: npt.NDArray[np.int64]
-    four: npt.NDArray[np.float64]
-    tree: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
-    row_pt: npt.NDArray[np.float64]
-
-
-def workspace(capacity: int) -> Workspace:
-    """Scratch memory for events of up to `capacity` particles: one for each thread."""
-    # A search may run over the end by a step. The 8 keep the rows of `real` from lying a power
-    # of two apart, where they would compete for the same places in the cache.
-    slots = (capacity + 63) // 32 * 32 + 8
-    real = np.empty((7, slots))
-    return Workspace(
-        real=real,
-        bits=real.view(np.int64),
-        whole=np.empty((4, slots), np.int64),
-        four=np.empty((2 * capacity, 4)),
-        tree=np.empty((3, 2 * capacity), np.int64),
-        rows=np.empty((2, _MAX_ROWS + 2), np.int64),
-        row_pt=np.empty(_MAX_ROWS),
-    )
-
-
-@njit(cache=True, nogil=True)
-def _rapidity(kt2: float, pz: float, e: float) -> float:
-    if kt2 == 0.0 and e == abs(pz):
-        far = _HUGE_RAPIDITY + abs(pz)
-        return far if pz >= 0.0 else -far
-    mass2 = max(0.0, (e + pz) * (e - pz) - kt2)
-    plus = e + abs(pz)
-    y = 0.5 * math.log((kt2 + mass2) / (plus * plus))
-    return -y if pz > 0.0 else y
-
-
-@njit(cache=True, nogil=True)
-def _azimuth(px: float, py: float) -> float:
-    """Azimuth in [0, 2 pi); 0 along the beam."""
-    phi = 0.0
-    if px != 0.0 or py != 0.0:
-        phi = math.atan2(py, px)
-        if phi < 0.0:
-            phi += _TWO_PI
-        if phi >= _TWO_PI:
-            phi -= _TWO_PI
-    return phi
-
-
-@njit(cache=True, nogil=True)
-def _distance2(dy: float, dphi: float) -> float:
-    dphi = math.pi - abs(math.pi - abs(dphi))
-    return dy * dy + dphi * dphi
-
-
-@njit(cache=True, nogil=True)
-def _over(distance2: float, kt2: float) -> float:
-    """d R^2: the squared distance over the pt^2 of the harder one."""
-    return distance2 * (1.0 / kt2 if kt2 > 1e-300 else 1e300)
-
-
-@njit(cache=True, nogil=True)
-def _row_at(rap: float, scale: float, n_rows: int) -> int:
-    row = rap * scale + 0.5 * n_rows
-    if not row > 0.0:
-        return 0
-    return n_rows - 1 if row >= n_rows else int(row)
-
-
-@njit(cache=True, nogil=True)
-def _refresh(bits: Any, slot: int) -> None:
-    """Renew the smallest d of the slot's block."""
-    block = slot // _BLOCK
-    base = np.uint64(block * _BLOCK)
-    least = _INFINITE
-    for k in range(_BLOCK):
-        least = min(least, bits[_D, base + np.uint64(k)])
-    bits[_LEAST, block] = least
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _next(bits: Any, n_blocks: int) -> int:
     """The slot with the smallest d, -1 where none is left."""
-    least = _INFINITE
+    least = INFINITE
     for k in range(np.uint64(n_blocks)):
-        least = min(least, bits[_LEAST, k])
-    if least == _INFINITE:
+        least = min(least, bits[LEAST, k])
+    if least == INFINITE:
         return -1
     at = np.uint64(0)
-    while bits[_LEAST, at] != least:
+    while bits[LEAST, at] != least:
         at += _ONE
-    at *= np.uint64(_BLOCK)
-    while bits[_D, at] != least:
+    at *= np.uint64(BLOCK)
+    while bits[D, at] != least:
         at += _ONE
     return np.int64(at)  # type: ignore[return-value]
 
 
-@njit(cache=True, nogil=True)
-def _clear(real: Any, whole: Any, slot: int) -> None:
-    """Nothing in this slot: softer than none, wanting no neighbour, and never the next."""
-    real[_KT2, slot] = np.inf
-    real[_NEAR, slot] = -1.0
-    real[_D, slot] = np.inf
-    whole[_JET, slot] = -1
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _search(real: Any, bits: Any, whole: Any, slot: int, around: Any, at: Any, r2: float) -> bool:
+    """Put what is `at` (rapidity, azimuth, pt^2) into `slot`, with its nearest neighbour and d.
 
-
-@njit(cache=True, nogil=True)
-def _search(
-    real: Any, bits: Any, whole: Any, rows: Any, slot: int, reach: int, n_rows: int, r2: float
-) -> bool:
-    """Find the nearest neighbour of `slot`, up to `reach` rows away, and with it d.
-
-    Returns whether `slot` is nearer to some harder one than the neighbour known so far.
+    Returns whether some harder one is nearer to it than to the neighbour known so far.
     """
-    rap, phi, kt2 = real[_RAP, slot], real[_PHI, slot], real[_KT2, slot]
-    row = whole[_ROW, slot]
+    rap, phi, kt2 = at
     me = np.uint64(slot)
-    first = np.uint64(rows[_START, max(row - reach, 0)])
-    last = np.uint64(rows[_START, min(row + reach + 1, n_rows)])
-    n = (last - first + _STEP - _ONE) // _STEP * _STEP
+    first = np.uint64(around[0])
+    n = (np.uint64(around[1]) - first + STEP - _ONE) // STEP * STEP
     wanted = 0
     for k in range(n):
         s = first + k
-        gap = _distance2(real[_RAP, s] - rap, real[_PHI, s] - phi)
-        theirs = real[_KT2, s]
-        wanted += 1 if (theirs >= kt2) & (gap < real[_NEAR, s]) & (s != me) else 0
-        real[_GAP, s] = gap if (theirs <= kt2) & (s != me) else r2
-    least = _INFINITE
+        gap = distance2(real[RAP, s] - rap, real[PHI, s] - phi)
+        theirs = real[KT2, s]
+        wanted += 1 if (theirs >= kt2) & (gap < real[NEAR, s]) else 0
+        real[GAP, s] = gap if (theirs <= kt2) & (s != me) else r2
+    least = INFINITE
     for k in range(n):
-        least = min(least, bits[_GAP, first + k])
-    at = first
-    while bits[_GAP, at] != least:
-        at += _ONE
-    nearest = real[_GAP, at]
-    real[_NEAR, slot] = nearest
-    real[_D, slot] = _over(nearest, kt2)
-    whole[_NEAR_SLOT, slot] = np.int64(at) if nearest < r2 else -1
-    whole[_NEAR_JET, slot] = whole[_JET, at]
+        least = min(least, bits[GAP, first + k])
+    other = first
+    while bits[GAP, other] != least:
+        other += _ONE
+    nearest = real[GAP, other]
+    # Only now: the vectors read above would have to wait for what was just written among them.
+    real[RAP, slot], real[PHI, slot], real[KT2, slot] = rap, phi, kt2
+    real[NEAR, slot], real[D, slot] = nearest, over_kt2(nearest, kt2)
+    whole[NEAR_SLOT, slot] = np.int64(other) if nearest < r2 else -1
+    whole[NEAR_JET, slot] = whole[JET, other]
     return wanted > 0
 
 
-@njit(cache=True, nogil=True)
-def _offer(real: Any, bits: Any, whole: Any, rows: Any, slot: int, reach: int, n_rows: int) -> None:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _offer(real: Any, bits: Any, whole: Any, slot: int, around: Any) -> None:
     """Make `slot` the neighbour of all harder ones that it is nearest to."""
-    rap, phi, kt2 = real[_RAP, slot], real[_PHI, slot], real[_KT2, slot]
-    row = whole[_ROW, slot]
-    for s in range(rows[_START, max(row - reach, 0)], rows[_START, min(row + reach + 1, n_rows)]):
-        if s != slot and real[_KT2, s] >= kt2:
-            gap = _distance2(real[_RAP, s] - rap, real[_PHI, s] - phi)
-            if gap < real[_NEAR, s]:
-                real[_NEAR, s] = gap
-                real[_D, s] = _over(gap, real[_KT2, s])
-                whole[_NEAR_SLOT, s] = slot
-                whole[_NEAR_JET, s] = whole[_JET, slot]
-                _refresh(bits, s)
+    rap, phi, kt2 = real[RAP, slot], real[PHI, slot], real[KT2, slot]
+    for s in range(around[0], around[1]):
+        if s != slot and real[KT2, s] >= kt2:
+            gap = distance2(real[RAP, s] - rap, real[PHI, s] - phi)
+            if gap < real[NEAR, s]:
+                real[NEAR, s], real[D, s] = gap, over_kt2(gap, real[KT2, s])
+                whole[NEAR_SLOT, s], whole[NEAR_JET, s] = slot, whole[JET, slot]
+                refresh(bits, s)
 
 
-@njit(cache=True, nogil=True)
-def _leave(
-    real: Any, bits: Any, rows: Any, row_pt: Any, row: int, n_rows: int, enough: float
-) -> int:
-    """Give up the rows from `row` to the next empty one, which is returned, if they lack pt."""
-    end = row
-    total = 0.0
-    while end < n_rows and rows[_COUNT, end] > 0:
-        total += row_pt[end]
-        end += 1
-    if end > row and total < enough:
-        rows[_COUNT, row:end] = 0
-        first, last = rows[_START, row], rows[_START, end]
-        for s in range(first, last):
-            real[_D, s] = np.inf
-        for block in range(first // _BLOCK, (last - 1) // _BLOCK + 1):
-            _refresh(bits, block * _BLOCK)
-    return end
-
-
-@njit(cache=True, nogil=True)
-def _leave_about(
-    real: Any, bits: Any, rows: Any, row_pt: Any, row: int, n_rows: int, enough: float
+@njit(cache=True, nogil=True, error_model="numpy")
+def _start(
+    real: Any,
+    bits: Any,
+    whole: Any,
+    rows: Any,
+    row_pt: Any,
+    n: int,
+    n_rows: int,
+    enough: float,
+    r2: float,
 ) -> None:
-    """The same for the rows that hang together with `row`, which has lost a pseudojet."""
-    first = row
-    while first > 0 and rows[_COUNT, first - 1] > 0:
-        first -= 1
-    if rows[_COUNT, row] == 0:
-        _leave(real, bits, rows, row_pt, row + 1, n_rows, enough)
-    _leave(real, bits, rows, row_pt, first, n_rows, enough)
+    """Give up what cannot become a jet, and find everybody's first neighbour."""
+    row = 0
+    while row < n_rows:
+        row = leave(real, bits, rows, row_pt, row, n_rows, enough) + 1
+    for slot in range(n):
+        if real[D, slot] < np.inf:
+            at = real[RAP, slot], real[PHI, slot], real[KT2, slot]
+            around = about(rows, whole[ROW, slot], 1, n_rows)
+            _search(real, bits, whole, slot, around, at, r2)
+    for slot in range(0, n, BLOCK):
+        refresh(bits, slot)
 
 
-@njit(cache=True, nogil=True)
-def _load(px: Any, py: Any, pz: Any, e: Any, n: int, space: Any, n_rows: int, scale: float) -> bool:
-    """Sort the particles into rows. Returns whether mergers must lie between their parents."""
-    real, _, whole, four, tree, rows, row_pt = space
-    rows[_START, : n_rows + 2] = 0
-    total = 0.0
-    negative = False
-    regular = True
-    for i in range(n):
-        x, y, z, energy = px[i], py[i], pz[i], e[i]
-        four[i, 0], four[i, 1], four[i, 2], four[i, 3] = x, y, z, energy
-        kt2 = x * x + y * y
-        rap = _rapidity(kt2, z, energy)
-        total += kt2 + abs(rap)
-        negative |= energy < 0.0
-        regular &= energy >= abs(z)
-        regular &= (energy + z) * (energy - z) - kt2 >= -_SPACELIKE * kt2
-        row = _row_at(rap, scale, n_rows)
-        rows[_START, row + 2] += 1
-        real[_GAP, i], tree[_LABEL, i] = rap, row
-    if negative or not math.isfinite(total):
-        raise ValueError("cluster() needs finite momenta and energies that are not negative")
-    for row in range(n_rows):
-        rows[_COUNT, row], row_pt[row] = rows[_START, row + 2], 0.0
-        rows[_START, row + 2] += rows[_START, row + 1]
-    for i in range(n):
-        row = tree[_LABEL, i]
-        slot = rows[_START, row + 1]  # for now, where the row's next particle goes
-        rows[_START, row + 1] += 1
-        kt2 = four[i, 0] * four[i, 0] + four[i, 1] * four[i, 1]
-        real[_RAP, slot], real[_KT2, slot] = real[_GAP, i], kt2
-        real[_PHI, slot] = _azimuth(four[i, 0], four[i, 1])
-        real[_NEAR, slot], real[_D, slot] = -1.0, 0.0
-        whole[_JET, slot], whole[_ROW, slot] = i, row
-        row_pt[row] += math.sqrt(kt2)
-        tree[_LABEL, i] = -1
-    for slot in range(n, (n + 63) // 32 * 32):
-        _clear(real, whole, slot)
-        real[_RAP, slot] = real[_PHI, slot] = 0.0
-    return regular
-
-
-@njit(cache=True, nogil=True)
-def _merge(space: Any, a: int, b: int, made: int, n_rows: int, scale: float) -> tuple[int, int]:
-    """Merge the pseudojets of two slots into number `made`, in one of the slots.
-
-    Returns that slot, and by how many rows it misses the merger's: none, but for rounding and for
-    particles with more momentum than energy.
-    """
-    real, bits, whole, four, tree, rows, row_pt = space
-    i, j = whole[_JET, a], whole[_JET, b]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _add(four: Any, tree: Any, i: int, j: int, made: int) -> tuple[float, float, float]:
+    """Add two momenta to that of pseudojet `made`: its rapidity, azimuth and pt^2."""
+    tree[FIRST, made], tree[SECOND, made], tree[LABEL, made] = i, j, -1
     for k in range(4):
         four[made, k] = four[i, k] + four[j, k]
-    tree[_FIRST, made], tree[_SECOND, made], tree[_LABEL, made] = i, j, -1
-    kt2 = four[made, 0] * four[made, 0] + four[made, 1] * four[made, 1]
-    rap = _rapidity(kt2, four[made, 2], four[made, 3])
-    if not math.isfinite(rap):
-        raise ValueError("cluster() needs particles whose energy is not less than their momentum")
-    row = _row_at(rap, scale, n_rows)
-    row_pt[whole[_ROW, a]] -= math.sqrt(real[_KT2, a])
-    row_pt[whole[_ROW, b]] -= math.sqrt(real[_KT2, b])
-    if row == whole[_ROW, b]:
-        a, b = b, a
-    _clear(real, whole, b)
-    _refresh(bits, b)
-    rows[_COUNT, whole[_ROW, b]] -= 1
-    row_pt[whole[_ROW, a]] += math.sqrt(kt2)
-    real[_RAP, a], real[_KT2, a] = rap, kt2
-    real[_PHI, a] = _azimuth(four[made, 0], four[made, 1])
-    whole[_JET, a] = made
-    return a, abs(row - whole[_ROW, a])
+    px, py = four[made, 0], four[made, 1]
+    kt2 = px * px + py * py
+    return rapidity(kt2, four[made, 2], four[made, 3]), azimuth(px, py), kt2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sequence(
+    space: Any,
+    n: int,
+    n_rows: int,
+    scale: float,
+    enough: float,
+    r2: float,
+    pt_min: float,
+    jets: Any,
+) -> tuple[int, int]:
+    """Cluster until nothing is left: how many pseudojets were ever made, and how many jets.
+
+    The jets are -1 where a merger has no rapidity.
+    """
+    real, bits, whole, four, tree, rows, row_pt = space
+    n_blocks = (n + BLOCK - 1) // BLOCK
+    made, found, reach = n, 0, 1
+    while True:
+        a = _next(bits, n_blocks)
+        if a < 0:
+            return made, found
+        b, row = whole[NEAR_SLOT, a], whole[ROW, a]
+        if b < 0:
+            if real[KT2, a] >= pt_min * pt_min:
+                jets[found] = four[whole[JET, a]]
+                tree[LABEL, whole[JET, a]] = found
+                found += 1
+            rows[COUNT, row] -= 1
+            row_pt[row] -= math.sqrt(real[KT2, a])
+            clear(real, whole, a)
+            refresh(bits, a)
+            leave_about(real, bits, rows, row_pt, row, n_rows, enough)
+        elif whole[JET, b] != whole[NEAR_JET, a]:
+            at = real[RAP, a], real[PHI, a], real[KT2, a]
+            _search(real, bits, whole, a, about(rows, row, reach, n_rows), at, r2)
+            refresh(bits, a)
+        else:
+            at = _add(four, tree, whole[JET, a], whole[JET, b], made)
+            if not math.isfinite(at[0]):
+                return made, -1
+            other = whole[ROW, b]
+            row_pt[row] -= math.sqrt(real[KT2, a])
+            row_pt[other] -= math.sqrt(real[KT2, b])
+            true_row = row_at(at[0], scale, n_rows)
+            if true_row != row:
+                if true_row == other:
+                    a, b, row, other = b, a, other, row
+                else:
+                    # By rounding, or by particles with less energy than momentum. Two pseudojets
+                    # may both be stored so far from their rows.
+                    reach = max(reach, 1 + 2 * abs(true_row - row))
+            row_pt[row] += math.sqrt(at[2])
+            rows[COUNT, other] -= 1
+            clear(real, whole, b)
+            real[NEAR, a] = -1.0
+            whole[JET, a] = made
+            made += 1
+            around = about(rows, row, reach, n_rows)
+            wanted = _search(real, bits, whole, a, around, at, r2)
+            refresh(bits, a)
+            refresh(bits, b)
+            if wanted:
+                _offer(real, bits, whole, a, around)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _hand_out(
     real: Any, whole: Any, tree: Any, n: int, made: int, found: int, jets: Any, jet_of: Any
 ) -> None:
     """Sort the jets by falling pt, those of equal pt as they were found, and tell who is where."""
     for i in range(made - 1, n - 1, -1):
-        tree[_LABEL, tree[_FIRST, i]] = tree[_LABEL, tree[_SECOND, i]] = tree[_LABEL, i]
+        tree[LABEL, tree[FIRST, i]] = tree[LABEL, tree[SECOND, i]] = tree[LABEL, i]
     for i in range(found):
         x, y, z, e = jets[i, 0], jets[i, 1], jets[i, 2], jets[i, 3]
         kt2 = x * x + y * y
         j = i
-        while j > 0 and real[_GAP, j - 1] < kt2:
+        while j > 0 and real[GAP, j - 1] < kt2:
             for k in range(4):
                 jets[j, k] = jets[j - 1, k]
-            real[_GAP, j], whole[_JET, j] = real[_GAP, j - 1], whole[_JET, j - 1]
+            real[GAP, j], whole[JET, j] = real[GAP, j - 1], whole[JET, j - 1]
             j -= 1
         jets[j, 0], jets[j, 1], jets[j, 2], jets[j, 3] = x, y, z, e
-        real[_GAP, j], whole[_JET, j] = kt2, i
+        real[GAP, j], whole[JET, j] = kt2, i
     for j in range(found):
-        whole[_ROW, whole[_JET, j]] = j
+        whole[ROW, whole[JET, j]] = j
     for i in range(n):
-        label = tree[_LABEL, i]
-        jet_of[i] = whole[_ROW, label] if label >= 0 else -1
+        label = tree[LABEL, i]
+        jet_of[i] = whole[ROW, label] if label >= 0 else -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def cluster(
     px: npt.NDArray[np.float64],
     py: npt.NDArray[np.float64],
@@ -404,58 +297,24 @@ def cluster(
     Raises
     ------
     ValueError
-        If the workspace, `jets` or `jet_of` is too small for `n` particles, if `r` is not
-        positive, if a momentum is not finite or an energy negative, or if particles with less
-        energy than momentum cancel to a merger without a rapidity.
+        If there are fewer than `n` momenta, if the workspace, `jets` or `jet_of` is too small
+        for `n` particles, if `r` is not positive, if a momentum is not finite or an energy
+        negative, or if particles with less energy than momentum merge into one along the beam.
     """
     real, bits, whole, four, tree, rows, row_pt = space
+    if n > min(len(px), len(py), len(pz), len(e)):
+        raise ValueError("cluster() got fewer momenta than it is told to cluster")
     if 2 * n > len(four) or n > len(jets) or n > len(jet_of):
         raise ValueError("more particles than the workspace or the output of cluster() can hold")
     if not r > 0.0:
         raise ValueError("the jet radius of cluster() must be positive")
-    r2 = r * r
-    width = max(r * (1.0 + _SLACK), _SPAN / _MAX_ROWS)
-    n_rows = int(math.ceil(_SPAN / width))
-    regular = _load(px, py, pz, e, n, space, n_rows, 1.0 / width)
-    enough = pt_min * (1.0 - 1e-9) if regular else -1.0
-    row = 0
-    while row < n_rows:
-        row = _leave(real, bits, rows, row_pt, row, n_rows, enough) + 1
-    for slot in range(n):
-        if real[_D, slot] < np.inf:
-            _search(real, bits, whole, rows, slot, 1, n_rows, r2)
-    n_blocks = (n + _BLOCK - 1) // _BLOCK
-    for block in range(n_blocks):
-        _refresh(bits, block * _BLOCK)
-    made, found, reach = n, 0, 1
-    while True:
-        a = _next(bits, n_blocks)
-        if a < 0:
-            break
-        b = whole[_NEAR_SLOT, a]
-        if b < 0:
-            row, kt2 = whole[_ROW, a], real[_KT2, a]
-            if kt2 >= pt_min * pt_min:
-                for k in range(4):
-                    jets[found, k] = four[whole[_JET, a], k]
-                tree[_LABEL, whole[_JET, a]] = found
-                found += 1
-            _clear(real, whole, a)
-            _refresh(bits, a)
-            rows[_COUNT, row] -= 1
-            row_pt[row] -= math.sqrt(kt2)
-            _leave_about(real, bits, rows, row_pt, row, n_rows, enough)
-        elif whole[_JET, b] != whole[_NEAR_JET, a]:
-            _search(real, bits, whole, rows, a, reach, n_rows, r2)
-            _refresh(bits, a)
-        else:
-            a, missed = _merge(space, a, b, made, n_rows, 1.0 / width)
-            made += 1
-            # Two pseudojets may both lie that far from the rows that they are in.
-            reach = max(reach, 1 + 2 * missed)
-            wanted = _search(real, bits, whole, rows, a, reach, n_rows, r2)
-            _refresh(bits, a)
-            if wanted:
-                _offer(real, bits, whole, rows, a, reach, n_rows)
+    n_rows, scale = divide(r)
+    regular = load(px, py, pz, e, n, space, n_rows, scale)
+    # Sums of pt are right to far better than this.
+    enough = pt_min - 1e-9 * row_pt[:n_rows].sum() if regular else -np.inf
+    _start(real, bits, whole, rows, row_pt, n, n_rows, enough, r * r)
+    made, found = _sequence(space, n, n_rows, scale, enough, r * r, pt_min, jets)
+    if found < 0:
+        raise ValueError("cluster() met particles whose energies are too small for their momenta")
     _hand_out(real, whole, tree, n, made, found, jets, jet_of)
-    return found
+    return int(found)
