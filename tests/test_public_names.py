@@ -78,6 +78,13 @@ SURFACE: dict[str, set[str]] = {
         *("HIGGS", "Copy", "Record", "chosen_folder", "convert", "copies", "data_folder"),
         *("fetch", "located"),
     },
+    "sigma68.tasks.higgs.validation.validate": {"LARGE", "LEVEL", "POOLED", "validate"},
+    "sigma68.tasks.higgs.validation.result": {
+        *("FILE_NAME", "PARTS", "VERSION", "EventsSummary", "Validation", "write_validation"),
+    },
+    "sigma68.tasks.higgs.validation.tables": {"YieldTable", "published", "read_table"},
+    "sigma68.tasks.higgs.validation.verdict": {"Finding", "findings", "passes"},
+    "sigma68.report.validation": {"write_validation_report"},
     "sigma68.download": {"Patience", "download", "only_one", "partial_bytes", "sha256_of"},
     "sigma68.meter": {"HowFar", "Meter", "Report"},
     "sigma68.unpack": {"UnpackLimits", "unpack"},

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from sigma68.errors import DataError, MissingExtraError, SettingsError
+from sigma68.tasks.higgs.regions import REGIONS
 from sigma68.tasks.higgs.schema import EXPECTED_EVENTS, FEATURES, PROCESSES
 from sigma68.tasks.higgs.validation import validate as module
 from sigma68.tasks.higgs.validation.result import FILE_NAME, Validation, write_validation
@@ -111,6 +112,26 @@ def test_yields_that_miss_are_named_with_their_size(
     assert finding.headline == "3 of 4 yields are within their tolerance of the wrong table"
     assert finding.details[0].startswith("ttbar, inclusive: +42.9% ± ")
     assert not passes(found)
+    # The table has no regions.
+    assert not any("chi-square" in detail for detail in finding.details)
+
+
+def test_regions_are_also_judged_together(files: tuple[Path, Path, YieldTable]) -> None:
+    same = validate(files[0], files[1], parts=("yields",))
+    regions = np.full((5, 4), np.nan)
+    for t in same.yields:
+        if t.region in REGIONS:
+            regions[REGIONS.index(t.region), PROCESSES.index(t.process)] = t.simulated
+    z = regions[:, 1].copy()
+    z[3] *= 1 + 3 * next(
+        t.error / t.ratio for t in same.yields if t.region == REGIONS[3] and t.process == "ztautau"
+    )
+    regions = np.where(np.arange(4) == 1, z[:, None], np.nan)
+    found = validate(
+        files[0], files[1], YieldTable("t", np.full(4, np.nan), regions), parts=("yields",)
+    )
+    said = next(d for d in findings(found)[1].details if "chi-square" in d)
+    assert "the 5 yields per region agree with the table with chi-square 9." in said
 
 
 def test_processes_that_one_file_lacks_are_left_out(

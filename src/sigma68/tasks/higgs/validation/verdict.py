@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from scipy import special
 
 from sigma68.tasks.higgs.validation.distributions import DistributionTest
 from sigma68.tasks.higgs.validation.form import Form
 from sigma68.tasks.higgs.validation.hypotheses import in_words
 from sigma68.tasks.higgs.validation.response import Response
 from sigma68.tasks.higgs.validation.result import Validation
-from sigma68.tasks.higgs.validation.yields import YieldTest
+from sigma68.tasks.higgs.validation.yields import INCLUSIVE, YieldTest
 
 __all__ = ["Finding", "findings", "passes"]
 
@@ -82,7 +84,21 @@ def _yields(v: Validation) -> Finding:
         details.append(
             f"{len(unsure)} of those that pass are within one statistical error of the limit"
         )
+    details += _taken_together(v.yields)
     return Finding("yields", not missed, headline, tuple(details))
+
+
+def _taken_together(tests: Sequence[YieldTest]) -> list[str]:
+    """How the regions agree with the table within statistical errors alone, tolerances aside."""
+    own = [t for t in tests if t.region != INCLUSIVE and t.verdict != "none" and t.error > 0]
+    if not own:
+        return []
+    chi2 = sum(((t.ratio - 1) / t.error) ** 2 for t in own)
+    p_value = float(special.gammaincc(len(own) / 2, chi2 / 2))
+    return [
+        f"without any tolerance, the {len(own)} yields per region agree with the table with "
+        f"chi-square {chi2:.1f} (p {in_words(p_value)})"
+    ]
 
 
 def _yield_in_words(test: YieldTest) -> str:
