@@ -136,17 +136,19 @@ def _drawings(v: Validation) -> Iterator[_Drawing]:
 
 
 def _distributions(v: Validation) -> Iterator[_Drawing]:
+    made = [test for test in v.distributions if test.p_value is not None]
+    if made:
+        yield _Drawing(
+            "p_values",
+            "All p-values",
+            "Sorted p-values of the distribution tests against those expected of their rank; the "
+            "band holds 90% for independent tests, which these are not.",
+            f"P-values of {len(made)} tests against a uniform distribution.",
+            lambda: figures.p_values(made),
+            wide=False,
+        )
     if not v.distributions:
         return
-    yield _Drawing(
-        "p_values",
-        "All p-values",
-        "Sorted p-values of the distribution tests against those expected of their rank; the band "
-        "holds 90% for independent tests, which these are not.",
-        f"P-values of {len(v.distributions)} tests against a uniform distribution.",
-        lambda: figures.p_values(v.distributions),
-        wide=False,
-    )
     for group, processes in v.groups.items():
         histograms = [h for h in v.histograms if h.process in processes]
         tests = [test for test in v.distributions if test.group == group]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from sigma68.errors import DataError, MissingExtraError, SettingsError
+from sigma68.report.validation import write_validation_report
 from sigma68.tasks.higgs.regions import REGIONS
 from sigma68.tasks.higgs.schema import EXPECTED_EVENTS, FEATURES, PROCESSES
 from sigma68.tasks.higgs.validation import validate as module
@@ -149,7 +150,16 @@ def test_processes_that_one_file_lacks_are_left_out(
     few = few[few["detailed_labels"] == "diboson"]
     assert 0 < len(few) < 100
     small = write(few, tmp_path / "vv.parquet")
-    assert validate(files[0], small, parts=QUICK).groups == {"pooled": ("diboson",)}
+    tiny = write(few.head(12), tmp_path / "tiny.parquet")
+    found = validate(files[0], tiny)
+    assert found.groups == {"pooled": ("diboson",)}
+    said = {f.part: f.headline for f in findings(found)}
+    assert said["distributions"] == "too few events to test any distribution"
+    assert said["classifier"] == "too few events to train trees"
+    assert said["correlations"] == "too few real events to compare any correlation"
+    assert said["response"].startswith("too few real events move")
+    json.dumps(found.to_json(), allow_nan=False)
+    write_validation_report(found, tmp_path / "report")
     with pytest.raises(DataError, match="no process in common"):
         validate(only, small, parts=QUICK)
 

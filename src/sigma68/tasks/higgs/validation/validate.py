@@ -32,7 +32,8 @@ __all__ = ["LARGE", "LEVEL", "POOLED", "validate"]
 LEVEL: Final = 0.01
 """P-values below this, corrected for the number of tests, are called incompatible."""
 LARGE: Final = 100
-"""A process is tested by itself if there are so many real rows of it."""
+"""A process is tested by itself if there are so many real rows of it; trees need so many effective
+events of both kinds."""
 POOLED: Final = "pooled"
 """The name of the group of all processes that both files have."""
 
@@ -195,5 +196,10 @@ def _classifiers(
 
     own = stream("higgs", "validation classifier", seed)
     s, r = both.simulated.sample, both.real.sample
-    tests = [tell_apart(group, s.of(p), r.of(p), own) for group, p in groups.items()]
+    samples = {group: (s.of(p), r.of(p)) for group, p in groups.items()}
+    tests = [
+        tell_apart(group, *pair, own)
+        for group, pair in samples.items()
+        if min(sample.effective for sample in pair) >= LARGE
+    ]
     return judged(tests, LEVEL)

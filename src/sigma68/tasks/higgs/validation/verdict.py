@@ -113,6 +113,8 @@ def _distributions(v: Validation) -> Finding:
     made = [test for test in v.distributions if test.corrected is not None]
     bad = [test for test in made if (test.corrected or 0.0) < v.level]
     bad.sort(key=lambda test: test.p_value or 0.0)
+    if not made:
+        return Finding("distributions", True, "too few events to test any distribution")
     if bad:
         headline = f"{len(bad)} of {len(made)} tests find a difference at {v.level:g}"
     else:
@@ -186,6 +188,8 @@ def _correlations(v: Validation) -> Finding:
 
 
 def _classifiers(v: Validation) -> Finding:
+    if not v.classifiers:
+        return Finding("classifier", True, "too few events to train trees")
     bad = [test for test in v.classifiers if test.corrected < v.level]
     headline = (
         f"trees tell simulated from real events in {len(bad)} of {len(v.classifiers)} groups"
