@@ -20,7 +20,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup  ## Run the main job on the default task and write a report to demo-run/.
-	$(BIN)/sigma68 run exact --sets 10 --toys 100 --seed 1 --workers 2 --out demo-run
+	$(BIN)/sigma68 run bdt --nuisances none --sets 10 --toys 10 --seed 1 --workers 2 --out demo-run
 
 test: setup lint types  ## Lint, type-check and run all tests.
 	@# Compiled kernels go by the date of their own file, not of those they inline.
