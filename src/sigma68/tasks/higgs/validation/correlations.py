@@ -5,9 +5,8 @@ their error. Errors are those of a bootstrap over hard events (real events witho
 rows) in the limit of many resamples, the infinitesimal jackknife: the sum of squares of what each
 hard event contributes (Efron, "The jackknife, the bootstrap and other resampling plans", SIAM
 1982, chapter 6). In a small sample of a column with long tails any resampling sees too little
-scatter: the error on the real side is never taken to be less than that of the simulation, scaled
-to the real sample's effective number of events. The largest difference is judged by the number of
-pairs (Bonferroni).
+scatter: the error on the real side is never taken to be less than that of as many independent
+simulated events. The largest difference is judged by the number of pairs (Bonferroni).
 
 A pair counts the events in which both columns are defined.
 """
@@ -78,8 +77,8 @@ def compare_correlations(
 ) -> CorrelationTest:
     """The correlations of two samples of the same processes."""
     s, r = _Correlations.of(simulated), _Correlations.of(real)
-    fewer = s.effective / np.maximum(r.effective, 1.0)
-    total = np.hypot(s.error, np.maximum(r.error, s.error * np.sqrt(fewer)))
+    of_simulated = s.scatter / np.sqrt(np.maximum(r.effective, 1.0))
+    total = np.hypot(s.error, np.maximum(r.error, of_simulated))
     with np.errstate(invalid="ignore", divide="ignore"):
         pulls = (_fisher(s.matrix) - _fisher(r.matrix)) / total
     pulls[~np.isfinite(pulls)] = np.nan
@@ -123,16 +122,22 @@ def _fisher(r: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Correlations:
-    """Of one sample, all (28, 28): coefficients, errors of Fisher's z, effective events."""
+    """Of one sample, all (28, 28).
+
+    Coefficients, the errors of Fisher's z, the error that one independent event would have
+    (`scatter`), and effective events.
+    """
 
     matrix: Floats
     error: Floats
+    scatter: Floats
     effective: Floats
 
     @classmethod
     def of(cls, sample: Sample) -> _Correlations:
         n = len(FEATURES)
-        found = cls(np.full((n, n), np.nan), np.full((n, n), np.nan), np.zeros((n, n)))
+        empty = np.full((n, n), np.nan)
+        found = cls(empty, empty.copy(), empty.copy(), np.zeros((n, n)))
         if sample.n_events == 0:
             return found
         # Columns that are defined in the same events are treated together.
@@ -172,8 +177,10 @@ class _Correlations:
             sums = np.add.reduceat(influence * share, starts, axis=1)
             with np.errstate(invalid="ignore", divide="ignore"):
                 error = np.sqrt((sums * sums).sum(axis=1)) / (1 - own * own)
+                scatter = np.sqrt((influence * influence) @ share) / (1 - own * own)
             self.matrix[i, second] = self.matrix[second, i] = own
             self.error[i, second] = self.error[second, i] = error
+            self.scatter[i, second] = self.scatter[second, i] = scatter
 
 
 def _standardised(x: npt.NDArray[np.float32], weights: Floats) -> Floats:

@@ -3,8 +3,8 @@
 The response of a yield is Y(shifted) / Y(nominal) - 1. Both yields are of the same events, so
 that its error is that of the events that move; it comes from a bootstrap over hard events. Where few
 real events move, the bootstrap of the real sample alone would see less scatter than there is: the
-error of the real response is never taken to be less than that of the simulation, scaled to the
-real sample's effective number of events.
+error of the real response is never taken to be less than that of as many independent simulated
+events.
 """
 
 from __future__ import annotations
@@ -149,6 +149,16 @@ class _Sums:
         resampled = change[filled] / nominal[filled]
         return float(change[0] / nominal[0]), float(resampled.std(ddof=1))
 
+    def scatter(self, shift: int, region: int) -> float:
+        """The error of the response that one independent event would have."""
+        nominal, change = self.yields[0, region, 0], self.yields[shift, region, 0]
+        if not nominal > 0:
+            return 0.0
+        share, response = self.moving_share(shift, region), float(change / nominal)
+        entering, leaving = (share + response) / 2, (share - response) / 2
+        variance = entering + leaving * (1 + response) ** 2 + (1 - leaving) * response**2
+        return float(np.sqrt(max(variance, 0.0)))
+
     def moving_share(self, shift: int, region: int) -> float:
         """Events that enter or leave, as a fraction of those in the region."""
         nominal = self.yields[0, region, 0]
@@ -159,20 +169,20 @@ def compare_responses(
     simulated: ResponseCollector,
     real: ResponseCollector,
     groups: Mapping[str, Sequence[int]],
-    effective: tuple[Mapping[str, Floats], Mapping[str, Floats]],
+    effective: Mapping[str, Floats],
 ) -> list[Response]:
     """The responses of each group of processes, in each region and in all, to each shift.
 
-    `effective` gives for the simulated and the real events the effective number of events of each
-    group per region, and of all regions last: shape (n_regions + 1,).
+    `effective` gives the effective number of real events of each group per region, and of all
+    regions last: shape (n_regions + 1,).
     """
     found = []
     for group, processes in groups.items():
         s, r = simulated.sums(processes), real.sums(processes)
         for k, shift in enumerate(SHIFTS, start=1):
             for c, region in enumerate((*REGIONS, "all")):
-                numbers = (float(effective[0][group][c]), float(effective[1][group][c]))
-                found.append(_compare(group, region, shift, s, r, k, c, numbers))
+                n_real = float(effective[group][c])
+                found.append(_compare(group, region, shift, s, r, k, c, n_real))
     return _corrected(found)
 
 
@@ -184,14 +194,14 @@ def _compare(
     r: _Sums,
     k: int,
     c: int,
-    effective: tuple[float, float],
+    n_real: float,
 ) -> Response:
     simulated, simulated_error = s.response(k, c)
     value, error = r.response(k, c)
-    moving = s.moving_share(k, c) * effective[1]
+    moving = s.moving_share(k, c) * n_real
     pull = None
-    if effective[1] > 0:
-        error = max(error, simulated_error * float(np.sqrt(effective[0] / effective[1])))
+    if n_real > 0:
+        error = max(error, s.scatter(k, c) / float(np.sqrt(n_real)))
     total = float(np.hypot(simulated_error, error))
     if moving >= MOVING_ROWS and total > 0:
         pull = (simulated - value) / total

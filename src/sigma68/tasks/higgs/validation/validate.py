@@ -161,11 +161,8 @@ def _responses(both: Both) -> tuple[Response, ...]:
     if len(both.common) > 1:
         groups["sum"] = both.common
     s, r = both.simulated, both.real
-    effective = [
-        {name: _effective_per_region(side.region_sums, own) for name, own in groups.items()}
-        for side in (s, r)
-    ]
-    found = compare_responses(s.response, r.response, groups, (effective[0], effective[1]))
+    effective = {name: _effective_per_region(r.region_sums, own) for name, own in groups.items()}
+    found = compare_responses(s.response, r.response, groups, effective)
     return tuple(found)
 
 
