@@ -17,10 +17,6 @@ from sigma68.tasks.higgs.history import read_history
 from sigma68.tasks.higgs.regions import PUBLISHED_YIELDS
 from sigma68.tasks.higgs.schema import PROCESSES
 
-pytestmark = pytest.mark.skipif(
-    not embedded.PATH.exists(), reason="the shipped events were not made yet"
-)
-
 FOLDER = embedded.PATH.parent
 
 
