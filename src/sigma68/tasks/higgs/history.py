@@ -28,7 +28,7 @@ def read_history(path: Path) -> dict[str, Any] | None:
     try:
         metadata = pq.read_schema(path).metadata or {}
         document = json.loads(metadata.get(KEY.encode(), b"null"))
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"the metadata of {path} cannot be read ({error}): get the file again"
         ) from error

@@ -120,9 +120,10 @@ def test_what_does_not_belong_there_is_said(here: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         simulate(COMMON, COUNT, tmp_path, maker=here)
     (folder / "ttbar-000007.parquet").unlink()
-    (tmp_path / FILE_NAME).write_text("{}")
-    with pytest.raises(SettingsError, match=r"simulation\.json cannot be read"):
-        simulate(COMMON, COUNT, tmp_path, maker=here)
+    for content in ("{}", "[" * 200_000, '{"seed": NaN}'):
+        (tmp_path / FILE_NAME).write_text(content)
+        with pytest.raises(SettingsError, match=r"simulation\.json cannot be read"):
+            simulate(COMMON, COUNT, tmp_path, maker=here)
 
 
 def test_two_programs_do_not_share_a_folder(here: Any, tmp_path: Path) -> None:

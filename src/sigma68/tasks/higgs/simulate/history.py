@@ -39,10 +39,10 @@ def history(shards: Sequence[ShardAbout], shuffle_seed: int | None = None) -> di
         "luminosity_fb": shards[0].luminosity_fb,
         "productions": [_brief(p) for p in productions],
         "missing": [
-            f"{name} shards {_ranges(gaps)} of seed {p['seed']}"
+            f"{name} shards {gaps} of seed {p['seed']}"
             for p in productions
             for name, numbers in p["shards"].items()
-            if (gaps := sorted(set(range(max(numbers))) - set(numbers)))
+            if (gaps := _gaps(numbers))
         ],
         "codes": codes,
         "processes": _processes(shards, codes),
@@ -128,6 +128,16 @@ def _commands(productions: Sequence[dict[str, Any]], shuffle_seed: int | None) -
     return [*commands, f"sigma68 data merge {' '.join(folders)} --out pool.parquet{shuffle}"]
 
 
+def _gaps(numbers: Iterable[int]) -> str:
+    """What lacks below the largest of `numbers`, in few words, without counting it out."""
+    spans, free = [], 0
+    for number in sorted(set(numbers)):
+        if number > free:
+            spans.append([free, number - 1])
+        free = number + 1
+    return _words(spans)
+
+
 def _ranges(numbers: Iterable[int]) -> str:
     """Increasing numbers in few words: 0-4,7."""
     spans: list[list[int]] = []
@@ -136,4 +146,8 @@ def _ranges(numbers: Iterable[int]) -> str:
             spans[-1][1] = number
         else:
             spans.append([number, number])
+    return _words(spans)
+
+
+def _words(spans: Iterable[Sequence[int]]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

@@ -22,8 +22,9 @@ from sigma68.protocols import Progress
 from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.history import KEY
 from sigma68.tasks.higgs.regions import REGIONS, region_of
-from sigma68.tasks.higgs.schema import FEATURES, PRIMARIES, PROCESSES
+from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.simulate.history import history
+from sigma68.tasks.higgs.simulate.reading import read_rows
 from sigma68.tasks.higgs.simulate.shards import PHYSICS, ShardAbout, read_about, shard_files
 from sigma68.tasks.higgs.simulate.shuffle import EventRows, shuffled
 from sigma68.tasks.higgs.writer import EventWriter
@@ -151,39 +152,15 @@ def merge(
 
 def _rows(found: Sequence[_Found], tries: Mapping[int, int], sums: _Sums) -> Iterator[EventRows]:
     for shard in found:
-        rows = _read(shard)
-        scale = {code: own.tries / tries[code] for code, own in shard.about.codes.items()}
+        rows = read_rows(shard.path, shard.about)
+        scale = {
+            code: own.tries / tries[code] for code, own in shard.about.codes.items() if own.rows
+        }
         codes, place = np.unique(rows.process_code, return_inverse=True)
         weights = rows.weights * np.array([scale[int(code)] for code in codes])[place]
         rows = rows.with_weights(weights)
         sums.add(rows, PROCESSES.index(shard.about.process))
         yield rows
-
-
-def _read(shard: _Found) -> EventRows:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    about = shard.about
-    try:
-        table = pq.read_table(shard.path, partitioning=None)
-        features = np.empty((len(FEATURES), table.num_rows), np.float32)
-        for target, name in zip(features, FEATURES, strict=True):
-            target[:] = table[name].to_numpy()
-        rows = EventRows(
-            features,
-            table["weights"].to_numpy(),
-            np.full(table.num_rows, PROCESSES.index(about.process), np.int8),
-            table["hard_event"].to_numpy(),
-            table["decay"].to_numpy(),
-            table["process_code"].to_numpy(),
-        )
-    except (pa.ArrowException, OSError, KeyError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise DataError(f"{shard.path} cannot be read ({reason}): remove it and go on") from error
-    if rows.n_rows != about.rows or not set(np.unique(rows.process_code)) <= set(about.codes):
-        raise DataError(f"{shard.path} does not hold what it says: remove it and go on")
-    return rows
 
 
 def _pieces(rows: Iterator[EventRows]) -> Iterator[EventRows]:

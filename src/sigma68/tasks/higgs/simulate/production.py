@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from typing import IO, Any, Final, Protocol
 
 from sigma68.errors import DataError, OutputError, SettingsError
 from sigma68.files import clean_parts, explained, make_folder, write_json
+from sigma68.tasks.higgs.simulate.claims import loads
 from sigma68.tasks.higgs.simulate.crew import Crew
 from sigma68.tasks.higgs.simulate.plan import Goal, Ledger
 from sigma68.tasks.higgs.simulate.shards import (
@@ -229,8 +229,7 @@ def _found(common: Common, out: Path, folder: Path) -> Ledger:
 def _check_common(common: Common, out: Path) -> None:
     path = out / FILE_NAME
     try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        before = Common(**old)
+        before = Common(**loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, SettingsError) as error:
         raise SettingsError(
             f"{path} cannot be read ({error}), so what the shards of {out} are is not known: "

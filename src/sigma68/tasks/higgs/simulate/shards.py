@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
@@ -27,6 +26,7 @@ from sigma68.errors import DataError, SettingsError
 from sigma68.seeds import Stream, stream
 from sigma68.tasks.higgs.history import KEY
 from sigma68.tasks.higgs.schema import PROCESSES
+from sigma68.tasks.higgs.simulate.claims import check_claims, loads
 
 __all__ = [
     "GENERATOR",
@@ -151,6 +151,7 @@ class ShardAbout:
         """What `to_json` wrote; raises KeyError, TypeError or ValueError for anything else."""
         if document["format"] != _FORMAT or set(document) != {f.name for f in fields(cls)}:
             raise ValueError("written by another version of sigma68")
+        check_claims(document)
         codes = {int(code): CodeSums(**sums) for code, sums in document["codes"].items()}
         return cls(**{**document, "codes": codes})
 
@@ -179,8 +180,10 @@ def read_about(path: Path) -> ShardAbout:
     import pyarrow.parquet as pq
 
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")  # to open a pipe would be to wait for ever
         found = pq.read_metadata(path).metadata or {}
-        return ShardAbout.from_json(json.loads(found[KEY.encode()]))
+        return ShardAbout.from_json(loads(found[KEY.encode()]))
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path} cannot be read as Parquet ({_first_line(error)}): remove it, and it is made "
