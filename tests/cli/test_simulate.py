@@ -56,6 +56,7 @@ def test_how_much_is_said_in_one_of_three_ways() -> None:
         ("--events 10 --hours 1", "one of --events, --hours and --shards"),
         ("--events 0", "--events must be 1 or more"),
         ("--events many", "'many'"),
+        ("--events 1e5", "--events needs a number or NAME=NUMBER,..., not '1e5'"),
         ("--events ttbar=x", "--events needs a number or NAME=NUMBER,..., not 'ttbar=x'"),
         ("--events ttbar=1,ttbar=2", "--events names ttbar twice"),
         ("--process ttbar --events ztautau=2", "ztautau which --process leaves out"),

@@ -189,9 +189,13 @@ def _counts(
 def _by_process(
     option: str, given: str, chosen: tuple[str, ...] | None, number: Callable[[str], _Number]
 ) -> dict[str, _Number]:
+    from sigma68.tasks.higgs.schema import PROCESSES
+
     found: dict[str, _Number] = {}
     for part in given.split(","):
-        name, _, text = (word.strip() for word in part.partition("="))
+        name, equals, text = (word.strip() for word in part.partition("="))
+        if not equals and name not in PROCESSES:
+            raise SettingsError(f"{option} needs a number or NAME=NUMBER,..., not {_brief(given)}")
         (known,) = _processes(name) or ()
         if known in found or (chosen is not None and known not in chosen):
             why = "twice" if known in found else "which --process leaves out"
@@ -200,6 +204,10 @@ def _by_process(
             found[known] = number(text)
         except ValueError as error:
             raise SettingsError(
-                f"{option} needs a number or NAME=NUMBER,..., not {given!r}"
+                f"{option} needs a number or NAME=NUMBER,..., not {_brief(given)}"
             ) from error
     return found
+
+
+def _brief(given: str) -> str:
+    return repr(given if len(given) <= 80 else f"{given[:77]}...")

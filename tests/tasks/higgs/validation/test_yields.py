@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,35 @@ def test_bad_tables_are_explained(tmp_path: Path, name: str, text: str, said: st
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         read_table(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("deep.json", "[" * 100_000, "cannot be read as a table of yields"),
+        ("wide.csv", "region,htautau\ninclusive," + "1" * 200_000, "field larger than"),
+        ("quote.csv", 'region,htautau\n"inclusive,5', "cannot be read as a table of yields"),
+        ("twice.csv", "region,htautau\ninclusive,5\ninclusive,6\n", "'inclusive' twice"),
+        ("list.json", "[]", "not made of JSON objects"),
+        ("row.json", '{"inclusive": []}', "not made of JSON objects"),
+        ("true.json", '{"inclusive": {"ttbar": true}}', "True for ttbar in inclusive"),
+        ("long.json", " " * 1_000_001, "larger than 1 MB"),
+    ],
+)
+def test_a_hostile_table_is_refused(name: str, text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_table(path)
+
+
+def test_a_table_is_not_awaited_from_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(DataError, match="it is no file"):
+        read_table(tmp_path / "pipe.json")
+
+
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("region,htautau\ninclusive,5\n", encoding="utf-8-sig")
+    assert read_table(path).inclusive[0] == 5

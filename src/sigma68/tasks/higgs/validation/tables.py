@@ -25,6 +25,8 @@ from sigma68.tasks.higgs.schema import EXPECTED_EVENTS, PROCESSES
 __all__ = ["YieldTable", "published", "read_table"]
 
 _INCLUSIVE = "inclusive"
+_LARGEST = 1_000_000
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ def read_table(path: Path) -> YieldTable:
         not a positive number, or holds nothing.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
         rows = _rows_of_csv(text) if path.suffix.lower() == ".csv" else _rows_of_json(text)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, *_UNREADABLE) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
             f"{path} cannot be read as a table of yields ({reason}): give JSON with the keys "
@@ -77,16 +79,27 @@ def read_table(path: Path) -> YieldTable:
     return table
 
 
+def _text(path: Path) -> str:
+    """The text of the file, without waiting for pipes or reading what has no end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    if path.stat().st_size > _LARGEST:
+        raise ValueError("it is larger than 1 MB")
+    return path.read_text(encoding="utf-8-sig")
+
+
 def _rows_of_json(text: str) -> dict[str, Mapping[str, Any]]:
     document = json.loads(text)
+    if not isinstance(document, dict) or not isinstance(document.get("regions", {}), dict):
+        raise ValueError("it is not made of JSON objects")
     unknown = set(document) - {_INCLUSIVE, "regions"}
     if unknown:
         raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
-    rows: dict[str, Mapping[str, Any]] = {
-        str(name): dict(cells) for name, cells in document.get("regions", {}).items()
-    }
+    rows: dict[str, Mapping[str, Any]] = dict(document.get("regions", {}))
     if _INCLUSIVE in document:
-        rows[_INCLUSIVE] = dict(document[_INCLUSIVE])
+        rows[_INCLUSIVE] = document[_INCLUSIVE]
+    if not all(isinstance(cells, dict) for cells in rows.values()):
+        raise ValueError("it is not made of JSON objects")
     return rows
 
 
@@ -96,7 +109,10 @@ def _rows_of_csv(text: str) -> dict[str, Mapping[str, Any]]:
         if None in row or None in row.values():
             raise ValueError("its lines have different numbers of cells")
         cells = {str(name).strip(): value.strip() for name, value in row.items()}
-        rows[cells.pop("region")] = cells
+        region = cells.pop("region")
+        if region in rows:
+            raise ValueError(f"it has the region {region!r} twice")
+        rows[region] = cells
     return rows
 
 
@@ -111,7 +127,7 @@ def _region(path: Path, name: str) -> int:
 
 def _number(path: Path, row: str, process: str, value: Any) -> float:
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):
