@@ -68,10 +68,21 @@ class Towers(NamedTuple):
 
 def new_towers(rings: Rings) -> Towers:
     """Towers none of which was hit."""
+    real = np.zeros((10, MAX_HITS))
     return Towers(
         np.full(int(rings.first[-1]), -1, np.int32),
-        *(np.zeros(MAX_HITS, np.int64) for _ in range(2)),
-        *(np.zeros(MAX_HITS) for _ in range(10)),
+        np.zeros(MAX_HITS, np.int64),
+        np.zeros(MAX_HITS, np.int64),
+        real[0],
+        real[1],
+        real[2],
+        real[3],
+        real[4],
+        real[5],
+        real[6],
+        real[7],
+        real[8],
+        real[9],
     )
 
 

@@ -143,16 +143,24 @@ def fill_products(
     pdg: npt.NDArray[np.int64],
     momentum: npt.NDArray[np.float64],
 ) -> int:
-    """Write the visible products of the drawn decays, laboratory frame; returns their number."""
+    """Write the visible products of the drawn decays, laboratory frame, GeV.
+
+    `pdg` has shape (room,) and `momentum` (room, 4). Returns how many there are; -1 where they
+    are more than `room`.
+    """
     n = 0
     for t in range(n_taus):
         first = library.first[taus.label[t], taus.choice[t]]
         last = library.first[taus.label[t], taus.choice[t] + 1]
+        if n + last - first > len(pdg):
+            return -1
         for i in range(first, last):
             code = library.pdg[i]
             pdg[n] = code if code == 22 or code == 130 else code * taus.sign[t]
             _to_laboratory(taus, t, library.momentum[i], momentum[n])
             n += 1
+    if n + n_radiated > len(pdg):
+        return -1
     boson = taus.parent[_lead(taus, n_taus)] if n_radiated > 0 else taus.parent[0]
     for i in range(n_radiated):
         pdg[n] = taus.radiated_pdg[i]

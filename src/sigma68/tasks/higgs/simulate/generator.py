@@ -13,7 +13,13 @@ from sigma68.seeds import Stream
 from sigma68.tasks.higgs.simulate import tau_library
 from sigma68.tasks.higgs.simulate.acceptance import Acceptance
 from sigma68.tasks.higgs.simulate.block import Block
-from sigma68.tasks.higgs.simulate.hard_event import TOO_FAST, TOO_MANY, Record
+from sigma68.tasks.higgs.simulate.hard_event import (
+    NO_QUARK,
+    TOO_FAST,
+    TOO_MANY,
+    TOO_MANY_JETS,
+    Record,
+)
 from sigma68.tasks.higgs.simulate.passes import (
     Plan,
     new_rows,
@@ -158,16 +164,27 @@ def _columns(events: Any) -> Record:
 
     return Record(
         np.asarray(entries.offsets.data).astype(np.int64),
-        *(data(columns.content(name)) for name in ("id", "status", "mother1")),
-        *(data(momentum.content(name)) for name in ("px", "py", "pz", "e")),
+        data(columns.content("id")),
+        data(columns.content("status")),
+        data(columns.content("mother1")),
+        data(momentum.content("px")),
+        data(momentum.content("py")),
+        data(momentum.content("pz")),
+        data(momentum.content("e")),
         np.asarray(vertex.index.data).astype(np.int64),
-        *(data(vertex.content.content(name)) for name in ("px", "py", "pz")),
+        data(vertex.content.content("px")),
+        data(vertex.content.content("py")),
+        data(vertex.content.content("pz")),
     )
 
 
 def _said(problem: int) -> str:
     if problem == TOO_MANY:
         return "an event has more particles than the detector has room for"
+    if problem == TOO_MANY_JETS:
+        return "an event has more jets than the selection has room for"
+    if problem == NO_QUARK:
+        return "a Z comes from partons that are no quarks: the event record is not understood"
     if problem == TOO_FAST:
         return "a tau decays to more energy than the beams have: the event record is not understood"
     return f"an event has a particle of PDG code {-problem // 10}, which the detector does not know"

@@ -30,8 +30,10 @@ from sigma68.tasks.higgs.simulate.tracks import Tracks, add_charged, new_tracks
 
 __all__ = [
     "BAD_PARTICLE",
+    "NO_QUARK",
     "TOO_FAST",
     "TOO_MANY",
+    "TOO_MANY_JETS",
     "Detector",
     "Record",
     "add_particle",
@@ -42,6 +44,9 @@ __all__ = [
 TOO_MANY: Final = -1
 BAD_PARTICLE: Final = -2
 TOO_FAST: Final = -3
+NO_QUARK: Final = -4
+TOO_MANY_JETS: Final = -5
+"""What goes wrong with an event; BAD_PARTICLE comes with ten times the PDG code taken off."""
 _METRES: Final = 1e-3  # Pythia's vertices are in mm
 
 
@@ -164,8 +169,8 @@ def add_particle(
 def read_event(record: Any, event: int, detector: Any, redecay: int) -> int:
     """Fill the detector with the recoil of an event and list its taus.
 
-    `redecay` is the PDG code of the boson that is decayed anew, 0 for none. Returns 0, TOO_MANY
-    or minus the PDG code's absolute value times ten plus BAD_PARTICLE.
+    `redecay` is the PDG code of the boson that is decayed anew, 0 for none. Returns 0, TOO_MANY,
+    or BAD_PARTICLE less ten times the absolute PDG code of what the detector does not know.
     """
     first, last = record.first[event], record.first[event + 1]
     if last - first > len(detector.from_boson):
@@ -215,7 +220,7 @@ def read_event(record: Any, event: int, detector: Any, redecay: int) -> int:
                 detector.hcal.recoil,
             )
             if n_ecal < 0:
-                return BAD_PARTICLE - 10 * code
+                return BAD_PARTICLE - 10 * int(code)
     counts = detector.counts
     counts[0], counts[1], counts[2], counts[3], counts[4] = (
         n_ecal,
@@ -244,9 +249,10 @@ def _mark_boson(
 
 @njit(cache=True, nogil=True)
 def _boson_of(record: Any, first: int, i: int, redecay: int) -> int:
+    """The entry of the boson that entry `i` comes from."""
     while record.pdg[i] != redecay:
         i = first + record.mother[i]
-    return i
+    return int(i)
 
 
 @njit(cache=True, nogil=True)
@@ -266,7 +272,8 @@ def _list_tau(record: Any, first: int, i: int, detector: Any, t: int) -> None:
         taus.origin[t] = FROM_HIGGS
     else:
         taus.origin[t] = FROM_OTHER
-    taus.again[t] = detector.from_boson[i - first]
+    # A pair from a photon that the boson's taus radiated is not the boson's.
+    taus.again[t] = detector.from_boson[i - first] and taus.origin[t] != FROM_OTHER
     frame = taus.parent[t]
     if taus.origin[t] == FROM_OTHER:
         # A hadron or a photon: what has no helicity to hand on needs no frame of its own, and

@@ -165,4 +165,5 @@ def _near(eta: float, phi: float, things: Any, i: int) -> bool:
     delta_phi = abs(things.phi[i] - phi)
     if delta_phi > math.pi:
         delta_phi = 2.0 * math.pi - delta_phi
-    return delta_eta * delta_eta + delta_phi * delta_phi <= _CONE * _CONE
+    inside: bool = delta_eta * delta_eta + delta_phi * delta_phi <= _CONE * _CONE
+    return inside

@@ -19,7 +19,10 @@ from sigma68.tasks.higgs.simulate.calorimeter import MAX_HITS, clear_from, measu
 from sigma68.tasks.higgs.simulate.decays import FROM_OTHER, MAX_TAUS, draw_decays, fill_products
 from sigma68.tasks.higgs.simulate.hard_event import (
     BAD_PARTICLE,
+    NO_QUARK,
     TOO_FAST,
+    TOO_MANY,
+    TOO_MANY_JETS,
     Detector,
     add_particle,
     new_detector,
@@ -53,6 +56,8 @@ _ACCEPTANCE: Final = 2.75
 _TRIALS_WITHOUT_TAUS: Final = 4
 _BEAM_GEV: Final = 6500.0
 _PASS_PRODUCTS: Final = 512
+_TOP: Final = 6
+_Z: Final = 23
 
 
 class Plan(NamedTuple):
@@ -83,7 +88,17 @@ class Plan(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one event at a time."""
+    """Room for one event at a time.
+
+    Attributes
+    ----------
+    detector, objects, jets
+        What the modules of these names fill.
+    pdg, momentum
+        Products of the decays of one pass, int64, shape (512,), and float64, shape (512, 4), GeV.
+    hadronic
+        (eta, phi) of the taus that decay to hadrons, float64, shape (MAX_TAUS, 2).
+    """
 
     detector: Detector
     objects: Objects
@@ -145,18 +160,31 @@ def simulate_passes(
 ) -> tuple[int, int]:
     """All passes over all events of `record`: (number of rows, 0 or what went wrong).
 
-    `rows` must have room for the sum of `plan.trials`.
+    What goes wrong is one of the codes of `hard_event`; the scratch may be used again.
+
+    Raises
+    ------
+    ValueError
+        If `plan` is not as long as `record`, or `rows` has no room for the sum of `plan.trials`.
     """
+    n_events, detector = len(record.first) - 1, scratch.detector
+    if len(plan.trials) != n_events:
+        raise ValueError("the plan is not for as many events as there are")
+    if plan.trials.sum() > len(rows.weight):
+        raise ValueError("the rows have no room for all trials")
     n_rows = 0
-    for event in range(len(record.first) - 1):
-        problem = read_event(record, event, scratch.detector, plan.redecay[event])
+    for event in range(n_events):
+        if plan.redecay[event] == _Z and not 1 <= abs(plan.quark[event]) <= _TOP:
+            return n_rows, NO_QUARK
+        problem = read_event(record, event, detector, plan.redecay[event])
         if problem == 0:
             n_rows, problem = _all_trials(event, plan, library, scratch, rng, rows, n_rows)
-        counts = scratch.detector.counts
-        clear_from(scratch.detector.ecal, 0, counts[0])
-        clear_from(scratch.detector.hcal, 0, counts[1])
         if problem != 0:
+            detector.ecal.slot[:] = -1
+            detector.hcal.slot[:] = -1
             return n_rows, problem
+        clear_from(detector.ecal, 0, detector.counts[0])
+        clear_from(detector.hcal, 0, detector.counts[1])
     return n_rows, 0
 
 
@@ -176,6 +204,8 @@ def _all_trials(
         if chance < 1.0 and rng.random() >= chance:
             continue
         n = fill_products(detector.taus, n_taus, n_radiated, library, scratch.pdg, scratch.momentum)
+        if n < 0:
+            return n_rows, TOO_MANY
         weight, problem = _detector_pass(scratch, n, n_taus, rng, rows.primaries[n_rows])
         if problem != 0:
             return n_rows, problem
@@ -225,6 +255,8 @@ def _detector_pass(
     ecal, hcal = detector.ecal, detector.hcal
     base_ecal, base_hcal = detector.counts[0], detector.counts[1]
     n_ecal, n_hcal, n_tracks = base_ecal, base_hcal, detector.counts[2]
+    if max(n_ecal, n_hcal, n_tracks) + n_products > MAX_HITS:
+        return 0.0, TOO_MANY
     ecal.true[:n_ecal] = ecal.recoil[:n_ecal]
     hcal.true[:n_hcal] = hcal.recoil[:n_hcal]
     for i in range(n_products):
@@ -234,33 +266,35 @@ def _detector_pass(
             detector, scratch.pdg[i], scratch.momentum[i], 0.0, 0.0, 0.0, n_ecal, n_hcal, n_tracks,
             ecal.true, hcal.true,
         )  # fmt: skip
-        if n_ecal < 0 or n_ecal > MAX_HITS - _PASS_PRODUCTS:
+        if n_ecal < 0:
             return 0.0, BAD_PARTICLE - 10 * abs(scratch.pdg[i])
-    weight = _measured(scratch, n_ecal, n_hcal, n_tracks, n_taus, rng, row)
+    weight, problem = _measured(scratch, n_ecal, n_hcal, n_tracks, n_taus, rng, row)
     clear_from(ecal, base_ecal, n_ecal)
     clear_from(hcal, base_hcal, n_hcal)
-    return weight, 0
+    return weight, problem
 
 
 @njit(cache=True, nogil=True)
 def _measured(
     scratch: Any, n_ecal: int, n_hcal: int, n_tracks: int, n_taus: int, rng: Any,
     row: npt.NDArray[np.float32],
-) -> float:  # fmt: skip
+) -> tuple[float, int]:  # fmt: skip
     detector, objects, jets = scratch.detector, scratch.objects, scratch.jets
     ecal, hcal, tracks = detector.ecal, detector.hcal, detector.tracks
     track_all(tracks, n_tracks, ecal, n_ecal, hcal, n_hcal, rng)
     if not lepton_possible(tracks, n_tracks, objects, rng):
-        return 0.0
+        return 0.0, 0
     measure(ecal, detector.ecal_rings, n_ecal, True, rng)
     measure(hcal, detector.hcal_rings, n_hcal, False, rng)
     find_photons(ecal, n_ecal, hcal, n_hcal, tracks, n_tracks, objects, rng)
     count, lepton, pt = find_leptons(ecal, n_ecal, hcal, n_hcal, tracks, n_tracks, objects)
     if count != 1 or pt < LEPTON_GEV:
-        return 0.0
+        return 0.0, 0
     n_jets, missing_x, missing_y = find_jets(
         jets, ecal, n_ecal, hcal, n_hcal, tracks, n_tracks, objects
     )
+    if n_jets < 0:
+        return 0.0, TOO_MANY_JETS
     n_hadronic = 0
     for t in range(n_taus):
         p = detector.taus.visible[t]
@@ -269,7 +303,8 @@ def _measured(
             scratch.hadronic[n_hadronic, 0] = math.asinh(p[2] / pt_visible)
             scratch.hadronic[n_hadronic, 1] = math.atan2(p[1], p[0])
             n_hadronic += 1
-    return select(
+    weight = select(
         jets, n_jets, tracks, n_tracks, scratch.hadronic, n_hadronic, lepton, pt,
         missing_x, missing_y, rng, row,
     )  # fmt: skip
+    return weight, 0

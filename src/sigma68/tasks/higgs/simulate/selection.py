@@ -40,6 +40,7 @@ from sigma68.tasks.higgs.simulate.response import ELECTRON, MUON, tag_probabilit
 __all__ = ["Jets", "find_jets", "new_jets", "select"]
 
 MAX_JETS: Final = 64
+"""Most jets of an event; more are an error."""
 JET_GEV: Final = 20.0
 _RADIUS: Final = 0.6
 _TAG_CONE: Final = 0.2
@@ -88,13 +89,16 @@ class Jets(NamedTuple):
 
 def new_jets() -> Jets:
     """Room for the jets of an event."""
-    room = 3 * MAX_HITS
+    room, real = 3 * MAX_HITS, np.zeros((4, MAX_JETS))
     return Jets(
         np.zeros((4, room)),
         np.zeros((room, 4)),
         np.zeros(room, np.int64),
         np.zeros(MAX_HITS, np.int64),
-        *(np.zeros(MAX_JETS) for _ in range(4)),
+        real[0],
+        real[1],
+        real[2],
+        real[3],
         np.zeros(MAX_JETS, np.int64),
         np.zeros(MAX_JETS, np.bool_),
         workspace(room),
@@ -112,9 +116,10 @@ def find_jets(
     n_tracks: int,
     objects: Any,
 ) -> tuple[int, float, float]:
-    """Cluster towers and muons; (number of jets, missing px, missing py).
+    """Cluster towers and muons; (number of jets, missing px, missing py), GeV.
 
-    Jets that share a constituent with a photon or a lepton are marked as not kept.
+    Jets that share a constituent with a photon or a lepton are marked as not kept. The number
+    of jets is -1 where there are more than MAX_JETS.
     """
     n = _add_towers(jets, ecal, n_ecal, 0, jets.ecal_input)
     n = _add_towers(jets, hcal, n_hcal, n, jets.jet_of)
@@ -134,7 +139,8 @@ def find_jets(
         missing_y -= jets.momentum[1, i]
     p = jets.momentum
     found = cluster(p[0], p[1], p[2], p[3], n, jets.space, jets.raw, jets.jet_of, _RADIUS, JET_GEV)
-    found = min(found, MAX_JETS)
+    if found > MAX_JETS:
+        return -1, missing_x, missing_y
     for j in range(found):
         px, py, pz = jets.raw[j, 0], jets.raw[j, 1], jets.raw[j, 2]
         pt = math.hypot(px, py)
@@ -324,6 +330,8 @@ def _rounded(value: float) -> float:
 
 @njit(cache=True, nogil=True, inline="always")
 def _angle(phi: float) -> float:
+    """`phi` in (-pi, pi] and rounded; it may be too large, not too small."""
     while phi > math.pi:
         phi -= 2.0 * math.pi
-    return _rounded(phi)
+    rounded: float = _rounded(phi)
+    return rounded

@@ -60,16 +60,20 @@ class Tracks(NamedTuple):
 
 def new_tracks() -> Tracks:
     """Room for the charged particles of an event."""
-    real, whole = np.zeros(MAX_HITS), np.zeros(MAX_HITS, np.int64)
+    real, whole = np.zeros((7, MAX_HITS)), np.zeros((4, MAX_HITS), np.int64)
     return Tracks(
-        whole,
-        whole.copy(),
-        *(real.copy() for _ in range(5)),
-        whole.copy(),
-        whole.copy(),
+        whole[0],
+        whole[1],
+        real[0],
+        real[1],
+        real[2],
+        real[3],
+        real[4],
+        whole[2],
+        whole[3],
         np.zeros(MAX_HITS, np.bool_),
-        real.copy(),
-        real.copy(),
+        real[5],
+        real[6],
     )
 
 
