@@ -81,6 +81,9 @@ def test_small_pools_temper_the_verdict() -> None:
     said = verdict(made_toys(20, 100), small_pool())
     assert said.mood == "fair"
     assert said.sentences[0].startswith("This is no test of the method")
+    toys, pool = made_toys(20, 100), small_pool()
+    shift = pool.b * float(toys["p84"].sub(toys["p16"]).mean()) / 2
+    assert f"by about {shift:.2g} (one standard deviation" in said.sentences[0]
 
 
 def test_numbers_for_reading() -> None:

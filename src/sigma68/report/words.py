@@ -38,15 +38,16 @@ def interval_verdict(
     Where the error of finite pools can move the coverage, the verdict is never "good".
     """
     headline, mood = _headline(score, parameter)
+    too_small = _pool(pool, score, parameter)
     sentences = (
-        *_pool(pool, int(score.values["n_toys"] or 0)),
+        *too_small,
         _width_and_coverage(score, parameter),
         _penalty(score),
         _where(curves, parameter),
         *_pulls(score, parameter),
         *_failures(score),
     )
-    if mood == "good" and _pool(pool, int(score.values["n_toys"] or 0)):
+    if mood == "good" and too_small:
         mood = "fair"
     return Verdict(headline, mood, sentences)
 
@@ -102,12 +103,22 @@ def _headline(score: Score, parameter: Parameter) -> tuple[str, Mood]:
     return "Covers as it should", "good"
 
 
-def _pool(pool: PoolError | None, n_toys: int) -> list[str]:
+def _pool(pool: PoolError | None, score: Score, parameter: Parameter) -> list[str]:
+    n_toys = int(score.values["n_toys"] or 0)
     if pool is None or pool.b <= pool.b_limit(n_toys):
         return []
-    return [
+    sentence = (
         f"This is no test of the method: pools as small as these shift all toys together "
         f"(b = {pool.b_in_words}, and a test with so many toys needs {pool.b_limit(n_toys):.2g} or less)."
+    )
+    width = score.values["interval"]
+    if width is None or not math.isfinite(pool.b):
+        return [sentence]
+    # Half an interval is about the statistical standard deviation that b counts in.
+    shift = f"{pool.b * float(width) / 2:.2g}" + (f" {parameter.unit}" if parameter.unit else "")
+    return [
+        f"{sentence} With intervals as wide as these that is a common shift of the estimates of "
+        f"{parameter.name} by about {shift} (one standard deviation, either way)."
     ]
 
 
