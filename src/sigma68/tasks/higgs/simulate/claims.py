@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sigma68.printable import printable
@@ -50,7 +51,7 @@ def check_claims(document: Mapping[str, Any]) -> None:
     if document["process"] not in PROCESSES:
         raise ValueError(f"no process is called {_shown(document['process'])}")
     for name, least, most in _WHOLE:
-        _check(document, name, lambda v, low=least, high=most: _is_whole(v, low, high))
+        _check(document, name, partial(_is_whole, least=least, most=most))
     _check(document, "seed", lambda v: _is_whole(v, 0, None))
     _check(document, "enrich", lambda v: isinstance(v, bool))
     _check(document, "pythia_seed", lambda v: v is None or _is_whole(v, 0, None))
