@@ -157,13 +157,13 @@ def test_on_a_terminal_there_is_a_bar(words: list[str]) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as child:
         os.close(theirs)
         shown = b""
-        while select.select([ours], [], [], 60)[0]:
+        while select.select([ours], [], [], 300)[0]:  # kernels may have to be compiled
             try:
                 piece = os.read(ours, 10_000)
             except OSError:  # the other end is closed
                 break
             shown += piece
-        assert child.wait(60) == 0
+        assert child.wait(300) == 0
     os.close(ours)
     assert b"higgs: checking and laying out" in shown
     assert b"of 0.00 GB" in shown
