@@ -265,6 +265,15 @@ def test_what_cannot_be_merged_is_said(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_no_shard_is_overwritten(folders: list[Path]) -> None:
+    shard = folders[0] / "shards" / SEED_1[0].file_name
+    before = shard.read_bytes()
+    for name in (shard, shard.with_name("my-pool.parquet")):
+        with pytest.raises(SettingsError, match="would lie among the shards"):
+            merge(folders, name)
+    assert shard.read_bytes() == before
+
+
 def test_empty_shards_count_with_their_tries(tmp_path: Path) -> None:
     folder = made(tmp_path / "a", SEED_1[:1])
     alone = merge([folder], tmp_path / "alone.parquet")

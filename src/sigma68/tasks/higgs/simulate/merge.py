@@ -25,7 +25,7 @@ from sigma68.tasks.higgs.regions import REGIONS, region_of
 from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.simulate.history import history
 from sigma68.tasks.higgs.simulate.reading import read_rows
-from sigma68.tasks.higgs.simulate.shards import PHYSICS, ShardAbout, read_about, shard_files
+from sigma68.tasks.higgs.simulate.shards import PHYSICS, SHARDS, ShardAbout, read_about, shard_files
 from sigma68.tasks.higgs.simulate.shuffle import EventRows, shuffled
 from sigma68.tasks.higgs.writer import EventWriter
 
@@ -118,11 +118,12 @@ def merge(
     Raises
     ------
     DataError, SettingsError
-        As `find_shards`; or if there is no event at all.
+        As `find_shards`; or if there is no event at all, or `out` lies among the shards.
     OutputError
         If `out` cannot be written; nothing is left behind.
     """
     found = find_shards(folders)
+    _refuse_among_shards(found, out)
     tries = _total_tries(found)
     provenance = history([f.about for f in found], shuffle_seed)
     sums = _Sums()
@@ -228,6 +229,14 @@ def _total_tries(found: Sequence[_Found]) -> dict[int, int]:
         for code, sums in shard.about.codes.items():
             total[code] = total.get(code, 0) + sums.tries
     return total
+
+
+def _refuse_among_shards(found: Sequence[_Found], out: Path) -> None:
+    folders = {shard.path.parent.resolve() for shard in found}
+    if out.match(SHARDS) and out.absolute().parent.resolve() in folders:
+        raise SettingsError(
+            f"{out} would lie among the shards and be taken for one: give another folder"
+        )
 
 
 def _refuse_twice(found: Sequence[_Found]) -> None:

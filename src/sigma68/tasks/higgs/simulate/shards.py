@@ -32,6 +32,7 @@ __all__ = [
     "GENERATOR",
     "GO_ON",
     "PHYSICS",
+    "SHARDS",
     "CodeSums",
     "ShardAbout",
     "ShardSpec",
@@ -52,6 +53,9 @@ GO_ON: Final = (
 
 PHYSICS: Final = ("sigma68", "pythia8mc")
 """The packages whose version decides what a shard holds."""
+
+SHARDS: Final = "*-*.parquet"
+"""What the names of shards are like."""
 
 _FORMAT: Final = 1
 _PACKAGES: Final = ("pythia8mc", "numpy", "numba")
@@ -217,7 +221,7 @@ def check_versions(about: ShardAbout, where: str) -> None:
 def shard_files(folder: Path) -> Iterator[Path]:
     """The shards in a folder of `sigma68 simulate`, by name; `folder/shards` where there is one."""
     inside = folder / "shards"
-    yield from sorted((inside if inside.is_dir() else folder).glob("*-*.parquet"))
+    yield from sorted((inside if inside.is_dir() else folder).glob(SHARDS))
 
 
 def versions() -> dict[str, str]:
