@@ -155,6 +155,10 @@ BAD = {
     "NaN": (with_value("PRI_met", 777, np.nan), "PRI_met is nan in row 777 of .*: remove"),
     "infinity": (with_value("PRI_jet_all_pt", 300, np.inf), "PRI_jet_all_pt is inf in row 300 of"),
     "a negative weight": (with_value("weights", 5, -2.0), "weights is -2 in row 5 of"),
+    "a huge weight": (
+        lambda f: f.assign(weights=1e300),
+        r"weights is 1e\+300 in row 0 of .* between 0 and 1e\+30",
+    ),
     "a NaN weight": (with_value("weights", 999, np.nan), "weights is nan in row 999 of"),
     "an unknown process": (
         with_value("detailed_labels", 400, "wjets"),

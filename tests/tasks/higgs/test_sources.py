@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,9 @@ def test_the_public_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         located("public")
     monkeypatch.setattr(public, "located", lambda: tmp_path / "p.parquet")
     assert located("public") == tmp_path / "p.parquet"
+
+
+def test_a_pipe_is_not_awaited(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "events.parquet")
+    with pytest.raises(DataError, match="is a pipe"):
+        located(tmp_path / "events.parquet")

@@ -36,6 +36,8 @@ __all__ = ["BATCH_ROWS", "EventBatch", "EventFile", "EventWriter", "open_parquet
 BATCH_ROWS: Final = 1 << 18
 """Rows held at once when streaming: about 20 MB of columns."""
 
+_LARGEST_WEIGHT: Final = 1e30  # float32 holds it, and float64 the sum of many squares
+
 
 @dataclass(frozen=True)
 class EventBatch:
@@ -120,10 +122,13 @@ class EventFile:
                 bad = int(np.flatnonzero(~np.isfinite(target))[0])
                 where.fail(bad, f"{name} is {target[bad]:g}", "remove or repair the event")
         weights = record.column("weights").to_numpy(zero_copy_only=False).astype(np.float64)
-        if not (np.isfinite(weights) & (weights >= 0)).all():
-            bad = int(np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))[0])
+        sound = (weights >= 0) & (weights <= _LARGEST_WEIGHT)
+        if not sound.all():
+            bad = int(np.flatnonzero(~sound)[0])
             where.fail(
-                bad, f"weights is {weights[bad]:g}", "weights must be finite and not negative"
+                bad,
+                f"weights is {weights[bad]:g}",
+                f"weights must lie between 0 and {_LARGEST_WEIGHT:g}",
             )
         process = _process(record.column("detailed_labels"), where)
         if not self.is_compact:

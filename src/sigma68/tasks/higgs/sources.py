@@ -26,13 +26,16 @@ def located(source: str | Path) -> Path:
     Raises
     ------
     DataError
-        If the events of a name are not on this machine.
+        If the events of a name are not on this machine, or the path is that of a pipe.
     """
     if str(source) == DEFAULT:
         return _embedded()
     if str(source) == "public":
         return _public()
-    return Path(source)
+    path = Path(source)
+    if path.is_fifo() or path.is_socket():
+        raise DataError(f"{path} is a pipe, and events cannot be read from one: give a file")
+    return path
 
 
 def _embedded() -> Path:

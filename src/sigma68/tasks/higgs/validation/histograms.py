@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 N_BINS: Final = 20
 _FEW_VALUES = 20
+_SMALL: Final = 100  # whole numbers beyond would make a million bins of nonsense
 _TAIL = 0.01
 _LONG = 4.0
 _END = 0.05
@@ -67,7 +68,8 @@ def _binning(column: npt.NDArray[np.float32], process: npt.NDArray[np.int8]) -> 
     distinct = np.unique(x[:10_000])
     if distinct.size == 0:
         return Binning(np.array([0.0, 1.0]), False)
-    if distinct.size <= _FEW_VALUES and (distinct == np.rint(distinct)).all():
+    few = distinct.size <= _FEW_VALUES and (distinct == np.rint(distinct)).all()
+    if few and np.abs(distinct).max() <= _SMALL:
         return Binning(np.arange(distinct[0] - 0.5, distinct[-1] + 1), False)
     parts = [x[process[defined] == p] for p in np.unique(process[defined])]
     low = min(float(np.quantile(part, _TAIL)) for part in parts)
@@ -76,7 +78,7 @@ def _binning(column: npt.NDArray[np.float32], process: npt.NDArray[np.int8]) -> 
     low = float(x.min()) if low - x.min() < _END * (high - low) else low
     high = float(x.max()) if x.max() - high < _END * (high - low) else high
     if not high > low:
-        high = low + 1.0
+        high = low + max(1.0, 0.001 * abs(low))
     if low > 0 and high > _LONG * low and high > 2.0 * float(np.median(x)):
         return Binning(np.geomspace(low, high, N_BINS + 1), True)
     return Binning(np.linspace(low, high, N_BINS + 1), False)
