@@ -165,8 +165,8 @@ def test_on_a_terminal_there_is_a_bar(words: list[str]) -> None:
             shown += piece
         assert child.wait(300) == 0
     os.close(ours)
+    assert b"\x1b[?25l" in shown  # the cursor is hidden behind a bar that moves
     assert b"higgs: checking and laying out" in shown
-    assert b"of 0.00 GB" in shown
 
 
 def test_numbers_of_a_bar() -> None:
