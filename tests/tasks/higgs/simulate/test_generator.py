@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("pythia8mc", reason="the extra 'simulate' is not installed")
 
+from sigma68.errors import SimulationError
 from sigma68.seeds import stream
 from sigma68.tasks.higgs.schema import (
     EXPECTED_EVENTS,
@@ -22,8 +23,16 @@ from sigma68.tasks.higgs.schema import (
     N_JETS,
     PROCESSES,
 )
+from sigma68.tasks.higgs.simulate import generator as generator_module
 from sigma68.tasks.higgs.simulate.block import Block
 from sigma68.tasks.higgs.simulate.generator import Generator
+from sigma68.tasks.higgs.simulate.hard_event import (
+    BAD_PARTICLE,
+    NO_QUARK,
+    TOO_FAST,
+    TOO_MANY,
+    TOO_MANY_JETS,
+)
 from sigma68.tasks.higgs.simulate.streams import CODES, CROSS_SECTION_FB
 
 _HARD_EVENTS = {"htautau": 400, "ztautau": 500, "ttbar": 500, "diboson": 500}
@@ -110,3 +119,19 @@ def test_enrichment_moves_rows_and_not_yields() -> None:
     assert shares[0] > 2.5 * shares[1]
     (one, one_error), (other, other_error) = totals
     assert one == pytest.approx(other, abs=4 * np.hypot(one_error, other_error))
+
+
+def test_what_goes_wrong_with_an_event_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = Generator("htautau", stream("higgs", "test generator", 6))
+    said = {
+        TOO_MANY: "more particles than",
+        TOO_MANY_JETS: "more jets than",
+        TOO_FAST: "more energy than the beams",
+        NO_QUARK: "partons that are no quarks",
+        BAD_PARTICLE - 10 * 1000022: "PDG code 1000022,",
+        BAD_PARTICLE - 10 * 7: "PDG code 7,",
+    }
+    for problem, words in said.items():
+        monkeypatch.setattr(generator_module, "simulate_passes", lambda *_, p=problem: (0, p))
+        with pytest.raises(SimulationError, match=words):
+            generator.block(2)

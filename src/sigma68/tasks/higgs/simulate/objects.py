@@ -21,7 +21,14 @@ from sigma68.tasks.higgs.simulate.response import (
     identification_efficiency,
 )
 
-__all__ = ["Objects", "find_leptons", "find_photons", "lepton_possible", "new_objects"]
+__all__ = [
+    "LEPTON_GEV",
+    "Objects",
+    "find_leptons",
+    "find_photons",
+    "lepton_possible",
+    "new_objects",
+]
 
 LEPTON_VETO_GEV: Final = 15.0
 LEPTON_GEV: Final = 20.0
