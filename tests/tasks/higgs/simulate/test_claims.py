@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sigma68.errors import DataError
-from sigma68.tasks.higgs.history import KEY
+from sigma68.tasks.higgs.history import KEY, read_history
 from sigma68.tasks.higgs.simulate.history import history
 from sigma68.tasks.higgs.simulate.making import make_shard
 from sigma68.tasks.higgs.simulate.merge import merge
@@ -107,6 +107,11 @@ def test_metadata_that_is_none_is_refused(text: bytes, says: Callable[[bytes], P
     with pytest.raises(DataError, match="is not a shard that sigma68 simulate wrote") as caught:
         read_about(says(text))
     assert len(str(caught.value)) < 600
+
+
+def test_a_history_without_end_is_refused(says: Callable[[bytes], Path]) -> None:
+    with pytest.raises(DataError, match="the metadata of .* cannot be read"):
+        read_history(says(b"[" * 200_000))
 
 
 def test_a_key_given_twice_is_refused(shard: Path, says: Callable[[bytes], Path]) -> None:
