@@ -110,7 +110,7 @@ def test_metadata_that_is_none_is_refused(text: bytes, says: Callable[[bytes], P
 
 
 def test_a_history_without_end_is_refused(says: Callable[[bytes], Path]) -> None:
-    with pytest.raises(DataError, match="the metadata of .* cannot be read"):
+    with pytest.raises(DataError, match=r"the metadata of .* cannot be read"):
         read_history(says(b"[" * 200_000))
 
 
