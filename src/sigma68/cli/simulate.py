@@ -31,7 +31,11 @@ def simulate(
     ] = None,
     events: Annotated[
         str | None,
-        typer.Option(help="Selected events in all, or per process.", metavar="N|NAME=N,..."),
+        typer.Option(
+            help="Selected events in all, or per process, at least: shards are whole, "
+            "one per process or more.",
+            metavar="N|NAME=N,...",
+        ),
     ] = None,
     hours: Annotated[
         float | None, typer.Option(help="Begin new shards for this long, then end.")
