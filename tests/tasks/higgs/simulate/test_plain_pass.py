@@ -142,7 +142,11 @@ def _plain(listing: Listing, n: int) -> Sample:
             (math.asinh(v[2] / math.hypot(v[0], v[1])), math.atan2(v[1], v[0]))
             for v in taus.visible[:n_taus][taus.leptonic[:n_taus] == 0]
         ]
-        passes += one_pass(particles, hadronic, rng)
+        ways = one_pass(particles, hadronic, rng)
+        if ways:
+            chances = np.array([chance for chance, _ in ways])
+            chosen = int(rng.choice(len(ways), p=chances / chances.sum()))
+            passes.append((float(chances.sum()), ways[chosen][1]))
     weights = np.array([chance for chance, _ in passes])
     return Sample(
         n, weights, {name: np.array([values[name] for _, values in passes]) for name in _COLUMNS}
