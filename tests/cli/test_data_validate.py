@@ -19,9 +19,9 @@ def sigma68(*words: str | Path) -> Result:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("events")
-    simulated, real = halves(8000, 41)
-    real = real[real["detailed_labels"] == "ztautau"]
-    return write(simulated, folder / "simulated.parquet"), write(real, folder / "real.parquet")
+    tested, reference = halves(8000, 41)
+    reference = reference[reference["detailed_labels"] == "ztautau"]
+    return write(tested, folder / "simulated.parquet"), write(reference, folder / "real.parquet")
 
 
 def test_it_prints_tables_and_verdicts_and_writes_the_numbers(

@@ -25,11 +25,11 @@ from tests.tasks.higgs.validation.made_files import halves, write
 def result(tmp_path_factory: pytest.TempPathFactory) -> Validation:
     """Everything but the classifier, whose result is made up: no test here is about trees."""
     folder = tmp_path_factory.mktemp("events")
-    simulated, real = halves(9000, 31)
+    tested, reference = halves(9000, 31)
     parts = ("yields", "distributions", "response", "correlations")
     found = validate(
-        write(simulated, folder / "pool <1>.parquet"),
-        write(real[real["detailed_labels"] != "diboson"], folder / "real.parquet"),
+        write(tested, folder / "pool <1>.parquet"),
+        write(reference[reference["detailed_labels"] != "diboson"], folder / "real.parquet"),
         replace(published(), name="a & b"),
         parts=parts,
     )
@@ -48,8 +48,8 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Validation:
 def made_test(group: str) -> ClassifierTest:
     return ClassifierTest(
         group=group,
-        rows_simulated=1000,
-        rows_real=200,
+        rows_tested=1000,
+        rows_reference=200,
         auc=0.61,
         error=0.02,
         null_error=0.021,
@@ -168,7 +168,7 @@ def test_the_grid_has_every_column_with_its_unit(result: Validation) -> None:
     # Points and lines are fractions of all events, those without the column included.
     top = figure.axes[2 * 6]
     drawn = top.patches[0].get_data().values.sum()
-    defined = own[6].simulated.sum() / (own[6].simulated.sum() + own[6].simulated_undefined)
+    defined = own[6].tested.sum() / (own[6].tested.sum() + own[6].tested_undefined)
     assert drawn == pytest.approx(defined)
     assert 0.2 < defined < 0.8
 
@@ -188,12 +188,12 @@ def test_the_correlation_figure_shows_pulls_above_and_differences_below(result: 
     test = result.correlations[0]
     shown = figures.correlation_pulls(test).axes[0].images[0].get_array()
     assert shown[0, 3] == pytest.approx(test.pulls[0, 3])
-    assert shown[3, 0] == pytest.approx(10 * (test.simulated[3, 0] - test.real[3, 0]))
+    assert shown[3, 0] == pytest.approx(10 * (test.tested[3, 0] - test.reference[3, 0]))
     assert shown.mask[4, 4]
 
 
 def test_figures_of_very_little_can_be_drawn(result: Validation) -> None:
-    nothing = replace(result.responses[0], simulated=None, simulated_error=None, real=None)
+    nothing = replace(result.responses[0], tested=None, tested_error=None, reference=None)
     assert render(figures.responses_plot([nothing], "ztautau"), "png")
     assert render(figures.p_values(result.distributions[:1]), "png")
     assert render(figures.yields_ratio([], "tables"), "png")

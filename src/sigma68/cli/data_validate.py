@@ -84,7 +84,7 @@ def _print(result: Validation) -> None:
                     test.process,
                     test.region,
                     f"{test.expected:,.1f}",
-                    f"{test.simulated:,.1f}",
+                    f"{test.tested:,.1f}",
                     f"{test.ratio:.3f} ± {test.error:.3f}",
                     f"{test.tolerance:.0%}",
                     {"none": "not simulated", "small": "not judged"}.get(
@@ -139,8 +139,8 @@ def _print(result: Validation) -> None:
                     test.process,
                     test.region,
                     test.shift,
-                    f"{test.simulated:+.2%} ± {test.simulated_error:.2%}",
-                    f"{test.real:+.2%} ± {test.real_error:.2%}",
+                    f"{test.tested:+.2%} ± {test.tested_error:.2%}",
+                    f"{test.reference:+.2%} ± {test.reference_error:.2%}",
                     f"{test.pull:+.1f}",
                 )
                 for test in tested[:_SHOWN]

@@ -162,10 +162,10 @@ def _panel(
 ) -> None:
     edges = histograms[0].edges
     s, s_error, s_missing = _normalised(
-        [(h.simulated, h.simulated_error, h.simulated_undefined) for h in histograms]
+        [(h.tested, h.tested_error, h.tested_undefined) for h in histograms]
     )
     r, r_error, r_missing = _normalised(
-        [(h.real, h.real_error, h.real_undefined) for h in histograms]
+        [(h.reference, h.reference_error, h.reference_undefined) for h in histograms]
     )
     centre = np.sqrt(edges[:-1] * edges[1:]) if histograms[0].log else (edges[:-1] + edges[1:]) / 2
     top.stairs(s, edges, color=BLUE, lw=1.4, label="Simulated")
@@ -239,9 +239,11 @@ def responses_plot(responses: Sequence[Response], process: str) -> Figure:
                 if r.shift != shift:
                     continue
                 row = regions.index(r.region)
-                _response_point(ax, row - 0.14, r.simulated, r.simulated_error, BLUE, "o")
+                _response_point(ax, row - 0.14, r.tested, r.tested_error, BLUE, "o")
                 hollow = {} if r.pull is not None else {"mfc": "white", "alpha": 0.6}
-                _response_point(ax, row + 0.14, r.real, r.real_error, "black", "s", **hollow)
+                _response_point(
+                    ax, row + 0.14, r.reference, r.reference_error, "black", "s", **hollow
+                )
             half = 100 * _span([r for r in responses if r.shift == shift])
             ax.set_xlim(-half, half)
             ax.axvline(0, color="0.6", lw=0.8)
@@ -259,8 +261,8 @@ def _span(responses: Sequence[Response]) -> float:
     """Half an axis that shows every simulated response, and the real ones that are tested."""
     wanted = [_LEAST_CHANGE]
     for r in responses:
-        pairs = [(r.simulated, r.simulated_error)]
-        pairs += [(r.real, r.real_error)] if r.pull is not None else []
+        pairs = [(r.tested, r.tested_error)]
+        pairs += [(r.reference, r.reference_error)] if r.pull is not None else []
         wanted += [abs(x) + e for x, e in pairs if x is not None and e is not None]
     return min(1.3 * max(wanted), 1.0)
 
@@ -306,7 +308,7 @@ def correlation_pulls(test: CorrelationTest) -> Figure:
     from matplotlib import colormaps
 
     names = [feature.label or feature.name for feature in FEATURE_TABLE]
-    matrix = np.where(np.tri(len(names), k=-1) > 0, 10 * (test.simulated - test.real), test.pulls)
+    matrix = np.where(np.tri(len(names), k=-1) > 0, 10 * (test.tested - test.reference), test.pulls)
     np.fill_diagonal(matrix, np.nan)
     with styled():
         figure = new_figure(9.0, 7.8)

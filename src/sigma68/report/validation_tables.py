@@ -32,7 +32,7 @@ def tables_of(v: Validation) -> tuple[PageTable, ...]:
 
 
 def _each(v: Validation) -> Iterator[PageTable]:
-    yield _files(v.simulated, v.real)
+    yield _files(v.tested, v.reference)
     if v.yields:
         yield _yields(v)
     yield _numbers("Simulated events", v.numbers)
@@ -42,12 +42,12 @@ def _each(v: Validation) -> Iterator[PageTable]:
         yield _responses(v)
     if v.classifiers:
         yield _classifiers(v)
-    yield _numbers("Real events", v.real_numbers)
+    yield _numbers("Real events", v.reference_numbers)
 
 
-def _files(simulated: EventsSummary, real: EventsSummary) -> PageTable:
+def _files(tested: EventsSummary, reference: EventsSummary) -> PageTable:
     rows = []
-    for name, side in (("simulated", simulated), ("real", real)):
+    for name, side in (("simulated", tested), ("real", reference)):
         for process, n in side.rows_per_process.items():
             rows.append(
                 (
@@ -72,11 +72,11 @@ def _yields(v: Validation) -> PageTable:
             t.region,
             said[t.verdict],
             f"{t.expected:,.1f}",
-            f"{t.simulated:,.1f}",
+            f"{t.tested:,.1f}",
             f"{t.ratio:.3f} ± {t.error:.3f}",
             percent(t.tolerance, 0),
             "–" if t.beyond is None else number(t.beyond, 1),
-            "–" if t.real is None else f"{t.real:,.1f} ± {t.real_error:,.1f}",
+            "–" if t.reference is None else f"{t.reference:,.1f} ± {t.reference_error:,.1f}",
         )
         for t in v.yields
     )
@@ -138,8 +138,8 @@ def _distributions(v: Validation) -> PageTable:
             t.group,
             ", ".join((t.column, *t.shared_with)) if t.kind == "defined" else t.column,
             t.kind,
-            f"{t.n_simulated:,.0f}",
-            f"{t.n_real:,.0f}",
+            f"{t.n_tested:,.0f}",
+            f"{t.n_reference:,.0f}",
             number(t.difference),
             "too few" if t.p_value is None else in_words(t.p_value),
             "–" if t.corrected is None else in_words(t.corrected),
@@ -182,8 +182,8 @@ def _responses(v: Validation) -> PageTable:
             t.process,
             t.region,
             t.shift,
-            _change(t.simulated, t.simulated_error),
-            _change(t.real, t.real_error),
+            _change(t.tested, t.tested_error),
+            _change(t.reference, t.reference_error),
             number(t.moving, 1),
             "–" if t.pull is None else number(t.pull, 1),
             "–" if t.p_value is None else in_words(t.p_value),
@@ -214,8 +214,8 @@ def _classifiers(v: Validation) -> PageTable:
         (
             t.group,
             ", ".join(f"{name} {percent(share, 0)}" for name, share in t.columns),
-            number(t.rows_simulated),
-            number(t.rows_real),
+            number(t.rows_tested),
+            number(t.rows_reference),
             f"{t.auc:.3f} ± {t.error:.3f}",
             in_words(t.corrected),
             number(t.detectable),

@@ -66,12 +66,12 @@ from sigma68.tasks.higgs.validation.classifier import judged, tell_apart  # noqa
 
 
 def test_the_same_physics_cannot_be_told_apart_and_a_scaled_column_can() -> None:
-    simulated, real = halves(9000, 5)
-    s = sample(simulated).of((1,))
-    same = tell_apart("ztautau", s, sample(real).of((1,)), STREAM)
-    other = tell_apart("ztautau", s, sample(scaled(real, "PRI_had_pt", 1.15)).of((1,)), STREAM)
+    tested, reference = halves(9000, 5)
+    s = sample(tested).of((1,))
+    same = tell_apart("ztautau", s, sample(reference).of((1,)), STREAM)
+    other = tell_apart("ztautau", s, sample(scaled(reference, "PRI_had_pt", 1.15)).of((1,)), STREAM)
     assert abs(same.auc - 0.5) < 3.5 * same.error
-    assert same.error == pytest.approx(1.5 / math.sqrt(12 * same.rows_real), rel=0.15)
+    assert same.error == pytest.approx(1.5 / math.sqrt(12 * same.rows_reference), rel=0.15)
     assert other.auc > 0.5 + 3.5 * other.error
     one, two = judged([same, other], 0.01)
     assert one.corrected > 0.01
@@ -85,15 +85,18 @@ def test_the_same_physics_cannot_be_told_apart_and_a_scaled_column_can() -> None
 
 def test_what_is_learned_is_not_what_is_judged() -> None:
     """Copies of one hard event carry a mark: a leak between the folds would find it."""
-    frame, real = (sample(f).of((1,)) for f in halves(2600, 6))
+    frame, reference = (sample(f).of((1,)) for f in halves(2600, 6))
     copies = frame.chosen(np.repeat(np.arange(300), 6))
     copies.values[LEAK] += np.repeat(np.random.default_rng(7).normal(0, 400, 300), 6).astype(
         np.float32
     )
-    marked = real.values.copy()
-    marked[LEAK] += np.random.default_rng(8).normal(0, 400, real.n_events).astype(np.float32)
+    marked = reference.values.copy()
+    marked[LEAK] += np.random.default_rng(8).normal(0, 400, reference.n_events).astype(np.float32)
     test = tell_apart(
-        "x", copies, type(real)(marked, real.weights, real.process, real.unit), STREAM
+        "x",
+        copies,
+        type(reference)(marked, reference.weights, reference.process, reference.unit),
+        STREAM,
     )
     assert test.auc < 0.5 + 3.5 * test.error
 

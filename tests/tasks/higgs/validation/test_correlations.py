@@ -39,8 +39,8 @@ def test_the_largest_of_many_pulls_is_no_surprise_under_the_null() -> None:
     error by a number of hard events.
     """
     rows = made(2500, 100)
-    simulated = Sample(rows.values, rows.weights, rows.process, rows.unit // 5)
-    tests = [compare_correlations("x", simulated, made(250, k), 0.01) for k in range(20)]
+    tested = Sample(rows.values, rows.weights, rows.process, rows.unit // 5)
+    tests = [compare_correlations("x", tested, made(250, k), 0.01) for k in range(20)]
     p = np.array([test.p_value for test in tests])
     assert all(test.pairs == 378 for test in tests)
     assert (p < 0.05).sum() <= 4
@@ -50,12 +50,12 @@ def test_the_largest_of_many_pulls_is_no_surprise_under_the_null() -> None:
 
 
 def test_a_correlation_that_differs_is_found_and_named() -> None:
-    simulated, real = (sample(frame).of((1,)) for frame in halves(20_000, 2))
+    tested, reference = (sample(frame).of((1,)) for frame in halves(20_000, 2))
     rng = np.random.default_rng(3)
-    mixed = real.values.copy()
-    mixed[MET] = mixed[MET] + 1.5 * (mixed[LEP_PT] - 20) + rng.normal(0, 1, real.n_events)
-    changed = Sample(mixed, real.weights, real.process, real.unit)
-    test = compare_correlations("ztautau", simulated, changed, 0.01)
+    mixed = reference.values.copy()
+    mixed[MET] = mixed[MET] + 1.5 * (mixed[LEP_PT] - 20) + rng.normal(0, 1, reference.n_events)
+    changed = Sample(mixed, reference.weights, reference.process, reference.unit)
+    test = compare_correlations("ztautau", tested, changed, 0.01)
     assert test.columns == ("PRI_lep_pt", "PRI_met")
     assert test.p_value is not None
     assert test.p_value < 1e-6
@@ -63,21 +63,19 @@ def test_a_correlation_that_differs_is_found_and_named() -> None:
     assert test.largest < -6
     assert test.detectable is not None
     assert test.detectable < 0.4
-    same = compare_correlations("ztautau", simulated, real, 0.01)
+    same = compare_correlations("ztautau", tested, reference, 0.01)
     assert same.p_value is not None
     assert same.p_value > 0.01
 
 
 def test_errors_are_those_of_a_bootstrap_over_hard_events() -> None:
-    simulated, rng = made(900, 9), np.random.default_rng(10)
-    unit = simulated.unit // 3
-    clustered = Sample(simulated.values, simulated.weights, simulated.process, unit)
+    tested, rng = made(900, 9), np.random.default_rng(10)
+    unit = tested.unit // 3
+    clustered = Sample(tested.values, tested.weights, tested.process, unit)
     resampled = []
     for _ in range(60):
         counts = rng.poisson(1.0, unit.max() + 1)[unit]
-        again = Sample(
-            simulated.values, simulated.weights * counts, simulated.process, np.arange(900)
-        )
+        again = Sample(tested.values, tested.weights * counts, tested.process, np.arange(900))
         resampled.append(
             np.arctanh(np.clip(correlation_matrix(again.chosen(counts > 0)), -0.9999, 0.9999))
         )
@@ -85,7 +83,7 @@ def test_errors_are_those_of_a_bootstrap_over_hard_events() -> None:
     scatter = np.std(resampled, axis=0, ddof=1)[above]
     # A huge second sample: the error of the pull is that of the first.
     pulls = compare_correlations("x", clustered, made(20_000, 11), 0.01)
-    difference = np.arctanh(pulls.simulated[above]) - np.arctanh(pulls.real[above])
+    difference = np.arctanh(pulls.tested[above]) - np.arctanh(pulls.reference[above])
     stated = difference / pulls.pulls[above]
     assert np.median(stated / scatter) == pytest.approx(1, abs=0.12)
 
@@ -107,10 +105,10 @@ def test_hard_events_are_resampled_whole() -> None:
 
 
 def test_pairs_of_few_events_and_constants_are_left_out() -> None:
-    real = made(120, 6)
-    real.values[LEP_ETA] = 0.25
-    real.values[3, 40:] = UNDEFINED
-    test = compare_correlations("x", made(1000, 7), real, 0.01)
+    reference = made(120, 6)
+    reference.values[LEP_ETA] = 0.25
+    reference.values[3, 40:] = UNDEFINED
+    test = compare_correlations("x", made(1000, 7), reference, 0.01)
     assert np.isnan(test.pulls[LEP_ETA]).all()
     assert np.isnan(test.pulls[3]).all()
     assert test.pairs == 26 * 25 // 2

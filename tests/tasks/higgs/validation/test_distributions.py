@@ -25,12 +25,16 @@ ROUNDS = 14
 
 
 def compare(
-    simulated: EventBatch, real: EventBatch, unit: npt.NDArray[np.int64] | None = None
+    tested: EventBatch, reference: EventBatch, unit: npt.NDArray[np.int64] | None = None
 ) -> list[DistributionTest]:
     """The tests of two batches; `unit` numbers the hard events of the simulated one."""
-    grids = choose_grids(Sample(real.values, real.weights, real.process, np.arange(real.n_events)))
+    grids = choose_grids(
+        Sample(
+            reference.values, reference.weights, reference.process, np.arange(reference.n_events)
+        )
+    )
     sides = []
-    for own, numbers in ((simulated, unit), (real, None)):
+    for own, numbers in ((tested, unit), (reference, None)):
         cumulative = Cumulative(grids)
         half = own.n_events // 2
         for part in (slice(0, half), slice(half, None)):
@@ -86,7 +90,7 @@ Maker = Callable[[np.random.Generator, int], tuple[Floats, Floats, npt.NDArray[n
 
 
 @pytest.mark.parametrize(
-    ("simulated", "real", "exact"),
+    ("tested", "reference", "exact"),
     [
         (normal, normal, True),
         (weighted, normal, True),
@@ -98,18 +102,20 @@ Maker = Callable[[np.random.Generator, int], tuple[Floats, Floats, npt.NDArray[n
     ],
 )
 def test_p_values_promise_no_more_than_they_keep(
-    simulated: Maker, real: Maker, exact: bool
+    tested: Maker, reference: Maker, exact: bool
 ) -> None:
     rng = np.random.default_rng(11)
     found: dict[str, list[float]] = {"shape": [], "defined": []}
     for _ in range(ROUNDS):
-        values, weights, unit = simulated(rng, 1500)
-        real_values, real_weights, _ = real(rng, 600)
-        for test in compare(batch(values, weights), batch(real_values, real_weights), unit):
+        values, weights, unit = tested(rng, 1500)
+        reference_values, reference_weights, _ = reference(rng, 600)
+        for test in compare(
+            batch(values, weights), batch(reference_values, reference_weights), unit
+        ):
             if test.p_value is not None:
                 found[test.kind].append(test.p_value)
     assert len(found["shape"]) == ROUNDS * N_COLUMNS
-    assert bool(found["defined"]) == (simulated is sometimes)
+    assert bool(found["defined"]) == (tested is sometimes)
     for kind, p_values in found.items():
         if not p_values:
             continue
@@ -147,9 +153,9 @@ def test_a_small_shift_is_found_in_a_large_sample_and_not_in_a_small_one() -> No
     rng = np.random.default_rng(14)
 
     def shifted(n: int) -> DistributionTest:
-        real = 50 + 20 * rng.normal(size=(N_COLUMNS, n))
-        real[3] *= 1.03
-        tests = compare(batch(50 + 20 * rng.normal(size=(N_COLUMNS, 60_000))), batch(real))
+        reference = 50 + 20 * rng.normal(size=(N_COLUMNS, n))
+        reference[3] *= 1.03
+        tests = compare(batch(50 + 20 * rng.normal(size=(N_COLUMNS, 60_000))), batch(reference))
         assert sum((t.corrected or 0) < 0.01 for t in tests) == int(
             (tests[3].corrected or 0) < 0.01
         )
@@ -187,11 +193,11 @@ def test_a_fraction_that_differs_is_found_and_shared() -> None:
 
 def test_too_few_events_are_not_tested() -> None:
     rng = np.random.default_rng(16)
-    real = rng.normal(size=(N_COLUMNS, 100))
-    real[5, 12:] = UNDEFINED
-    simulated = rng.normal(size=(N_COLUMNS, 500))
-    simulated[5, 60:] = UNDEFINED
-    tests = compare(batch(simulated), batch(real))
+    reference = rng.normal(size=(N_COLUMNS, 100))
+    reference[5, 12:] = UNDEFINED
+    tested = rng.normal(size=(N_COLUMNS, 500))
+    tested[5, 60:] = UNDEFINED
+    tests = compare(batch(tested), batch(reference))
     untested = {(t.column, t.kind) for t in tests if t.p_value is None}
     assert untested == {(FEATURES[5], "shape")}
     assert all(t.corrected is None and t.detectable is None for t in tests if t.p_value is None)
@@ -202,6 +208,6 @@ def test_other_processes_do_not_count() -> None:
     values = rng.normal(size=(N_COLUMNS, 2000))
     process = (np.arange(2000) % 2).astype(np.int8)
     moved = np.where(process == 1, values + 5, values)
-    real = rng.normal(size=(N_COLUMNS, 300))
-    p = [t.p_value for t in compare(batch(moved, process=process), batch(real))]
+    reference = rng.normal(size=(N_COLUMNS, 300))
+    p = [t.p_value for t in compare(batch(moved, process=process), batch(reference))]
     assert min(x for x in p if x is not None) > 1e-4

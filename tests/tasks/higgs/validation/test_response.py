@@ -33,11 +33,11 @@ def collected(frame: pd.DataFrame, path: Path, rows: int = 1 << 18) -> ResponseC
 
 
 def compared(
-    simulated: ResponseCollector, real: ResponseCollector, n_real: float
+    tested: ResponseCollector, reference: ResponseCollector, n_reference: float
 ) -> dict[tuple[str, str], Response]:
     """The responses of Z by region and shift."""
-    numbers = {"ztautau": np.full(len(REGIONS) + 1, n_real)}
-    found = compare_responses(simulated, real, {"ztautau": (1,)}, numbers)
+    numbers = {"ztautau": np.full(len(REGIONS) + 1, n_reference)}
+    found = compare_responses(tested, reference, {"ztautau": (1,)}, numbers)
     return {(r.region, r.shift): r for r in found}
 
 
@@ -137,8 +137,8 @@ def test_the_error_of_one_event_is_that_of_all_times_the_root_of_their_number(
 
 
 def test_the_same_physics_agrees_and_another_does_not(tmp_path: Path) -> None:
-    simulated, real = halves(60_000, 5)
-    s, r = collected(simulated, tmp_path / "s.parquet"), collected(real, tmp_path / "r.parquet")
+    tested, reference = halves(60_000, 5)
+    s, r = collected(tested, tmp_path / "s.parquet"), collected(reference, tmp_path / "r.parquet")
     same = compared(s, r, 4400)
     pulls = [x.pull for x in same.values() if x.pull is not None]
     assert len(pulls) >= 8
@@ -146,7 +146,7 @@ def test_the_same_physics_agrees_and_another_does_not(tmp_path: Path) -> None:
     assert min(x.p_value for x in same.values() if x.p_value is not None) > 0.01
 
     # A steeper tau spectrum at the threshold: more events go when tes goes down.
-    softer = real.copy()
+    softer = reference.copy()
     lost = (softer["PRI_had_pt"] > 28) & (np.arange(len(softer)) % 2 == 0)
     other = compared(s, collected(softer[~lost], tmp_path / "o.parquet"), 2500)
     worst = other["all", "tes = 0.97"]
@@ -157,15 +157,15 @@ def test_the_same_physics_agrees_and_another_does_not(tmp_path: Path) -> None:
 
 
 def test_a_few_real_events_are_not_tested_and_never_too_sure(tmp_path: Path) -> None:
-    simulated, real = halves(20_000, 6)
-    s = collected(simulated, tmp_path / "s.parquet")
-    few = real[real["detailed_labels"] == "ztautau"].head(40)
+    tested, reference = halves(20_000, 6)
+    s = collected(tested, tmp_path / "s.parquet")
+    few = reference[reference["detailed_labels"] == "ztautau"].head(40)
     found = compared(s, collected(few, tmp_path / "r.parquet"), 40)
     moved = found["mT<70, no VBFJet, ptH<100", "jes = 1.03"]
     assert moved.moving < 5
     assert (moved.pull, moved.p_value) == (None, None)
-    assert moved.simulated_error is not None
-    assert moved.real_error is not None
-    assert moved.real_error >= 10 * moved.simulated_error
+    assert moved.tested_error is not None
+    assert moved.reference_error is not None
+    assert moved.reference_error >= 10 * moved.tested_error
     # jes alone takes no event away.
     assert found["all", "jes = 1.03"].pull is None

@@ -35,12 +35,12 @@ def table_of(frame: pd.DataFrame) -> YieldTable:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, YieldTable]:
     folder = tmp_path_factory.mktemp("events")
-    simulated, real = halves(40_000, 21)
-    simulated["hard_event"] = np.arange(len(simulated)) // 2
+    tested, reference = halves(40_000, 21)
+    tested["hard_event"] = np.arange(len(tested)) // 2
     return (
-        write(simulated, folder / "simulated.parquet"),
-        write(real, folder / "real.parquet"),
-        table_of(simulated),
+        write(tested, folder / "simulated.parquet"),
+        write(reference, folder / "real.parquet"),
+        table_of(tested),
     )
 
 
@@ -65,13 +65,13 @@ def test_two_halves_of_one_sample_pass(result: Validation) -> None:
     assert {t.group for t in result.distributions} == set(result.groups)
     assert [c.group for c in result.classifiers] == list(result.groups)
     assert len(result.histograms) == 4 * len(FEATURES)
-    assert result.simulated.has_hard_events
-    assert not result.real.has_hard_events
+    assert result.tested.has_hard_events
+    assert not result.reference.has_hard_events
     for process, expected in zip(PROCESSES, EXPECTED_EVENTS, strict=True):
-        assert result.simulated.sum_weights[process] == pytest.approx(expected, rel=0.1)
+        assert result.tested.sum_weights[process] == pytest.approx(expected, rel=0.1)
         # Two rows of equal weight in one hard event, or of two processes.
-        rows = result.simulated.rows_per_process[process]
-        assert 0.45 * rows < result.simulated.effective[process] <= rows
+        rows = result.tested.rows_per_process[process]
+        assert 0.45 * rows < result.tested.effective[process] <= rows
 
 
 def test_it_is_the_same_every_time_and_json(
@@ -80,7 +80,7 @@ def test_it_is_the_same_every_time_and_json(
     path = write_validation(result, tmp_path)
     assert path == tmp_path / FILE_NAME
     document = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert set(document) == {"version", *Validation.__dataclass_fields__}
     assert len(document["correlations"][0]["pulls"]) == len(FEATURES)
     assert document["table"]["regions"][0][0] is None
@@ -92,8 +92,8 @@ def test_it_is_the_same_every_time_and_json(
 
 
 def test_a_scaled_column_is_found(files: tuple[Path, Path, YieldTable], tmp_path: Path) -> None:
-    real = scaled(pd.read_parquet(files[1]), "PRI_had_pt", 1.03)
-    changed = write(real, tmp_path / "changed.parquet")
+    reference = scaled(pd.read_parquet(files[1]), "PRI_had_pt", 1.03)
+    changed = write(reference, tmp_path / "changed.parquet")
     found = validate(files[0], changed, files[2], parts=("distributions",))
     bad = {t.column for t in found.distributions if (t.corrected or 1) < found.level}
     assert "PRI_had_pt" in bad
@@ -123,7 +123,7 @@ def test_regions_are_also_judged_together(files: tuple[Path, Path, YieldTable]) 
     regions = np.full((5, 4), np.nan)
     for t in same.yields:
         if t.region in REGIONS:
-            regions[REGIONS.index(t.region), PROCESSES.index(t.process)] = t.simulated
+            regions[REGIONS.index(t.region), PROCESSES.index(t.process)] = t.tested
     z = regions[:, 1].copy()
     z[3] *= 1 + 3 * next(
         t.error / t.ratio for t in same.yields if t.region == REGIONS[3] and t.process == "ztautau"
@@ -145,7 +145,7 @@ def test_processes_that_one_file_lacks_are_left_out(
     assert found.groups == {"ztautau": ("ztautau",)}
     assert {t.verdict for t in found.yields if t.process != "ztautau"} == {"none"}
     assert {r.process for r in found.responses} == {"ztautau"}
-    assert found.simulated.rows_per_process["ttbar"] == 0
+    assert found.tested.rows_per_process["ttbar"] == 0
 
     few = pd.read_parquet(files[1])
     few = few[few["detailed_labels"] == "diboson"]
@@ -207,7 +207,7 @@ def test_shards_are_to_be_merged_first(
     with pytest.raises(DataError, match="sigma68 data merge"):
         validate(tmp_path, files[1])
     (tmp_path / "b.parquet").unlink()
-    assert validate(tmp_path, files[1], parts=("yields",)).simulated.name == "a.parquet"
+    assert validate(tmp_path, files[1], parts=("yields",)).tested.name == "a.parquet"
 
 
 def test_unknown_parts_and_missing_packages_are_told(

@@ -46,7 +46,7 @@ def test_every_yield_is_judged_by_its_own_tolerance() -> None:
     assert first.ratio == pytest.approx(1.031)
     assert first.error == pytest.approx(1.031 / 20)
     assert first.beyond == pytest.approx(0.001 / first.error)
-    assert first.real == pytest.approx(1015 * 1.031)
+    assert first.reference == pytest.approx(1015 * 1.031)
 
 
 def test_a_process_that_is_not_there_is_not_judged() -> None:
@@ -56,7 +56,7 @@ def test_a_process_that_is_not_there_is_not_judged() -> None:
     without = both(inclusive, regions)
     tests = [t for t in compare_yields(table, without, without) if t.process == "ttbar"]
     assert {t.verdict for t in tests} == {"none"}
-    assert {t.real for t in tests} == {None}
+    assert {t.reference for t in tests} == {None}
 
 
 def test_a_region_that_is_empty_though_its_process_is_there_misses() -> None:

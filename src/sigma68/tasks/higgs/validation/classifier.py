@@ -31,14 +31,14 @@ __all__ = ["judged", "tell_apart"]
 Floats = npt.NDArray[np.float64]
 
 FOLDS: Final = 5
-_LEAST_SIMULATED: Final = 20_000
-_SIMULATED_PER_REAL: Final = 10
-_REAL_ROWS_IN_A_LEAF: Final = 10.0
+_LEAST_TESTED: Final = 20_000
+_TESTED_PER_REFERENCE: Final = 10
+_REFERENCE_ROWS_IN_A_LEAF: Final = 10.0
 _TOP: Final = 5
 _FEW_ROWS: Final = 50_000
 
 
-def tell_apart(group: str, simulated: Sample, real: Sample, stream: Stream) -> ClassifierTest:
+def tell_apart(group: str, tested: Sample, reference: Sample, stream: Stream) -> ClassifierTest:
     """Train on four fifths and judge on the last, five times.
 
     Raises
@@ -46,10 +46,10 @@ def tell_apart(group: str, simulated: Sample, real: Sample, stream: Stream) -> C
     DataError
         If a fifth of the events holds no real or no simulated ones.
     """
-    wanted = max(_LEAST_SIMULATED, _SIMULATED_PER_REAL * real.n_events)
-    simulated = thinned(simulated, wanted, stream.child(f"{group} thinning"))
-    events, fold = _together(simulated, real, stream.child(f"{group} folds"))
-    settings = _settings(events, real.effective)
+    wanted = max(_LEAST_TESTED, _TESTED_PER_REFERENCE * reference.n_events)
+    tested = thinned(tested, wanted, stream.child(f"{group} thinning"))
+    events, fold = _together(tested, reference, stream.child(f"{group} folds"))
+    settings = _settings(events, reference.effective)
     areas, errors, curves, gains = [], [], [], np.zeros(len(FEATURES))
     for k in range(FOLDS):
         trees = train_trees(_chosen(events, fold != k), settings)
@@ -61,14 +61,14 @@ def tell_apart(group: str, simulated: Sample, real: Sample, stream: Stream) -> C
         curves.append(roc_curve(scores, left_out))
         gains += _gains(trees)
     auc, error = float(np.mean(areas)), _error_of_mean(errors)
-    null_error = _null_error(simulated, real)
+    null_error = _null_error(tested, reference)
     # Where they are far apart the error is small: the test asks what chance does.
     p_value = float(special.ndtr((0.5 - auc) / max(error, null_error)))
     top = np.argsort(-gains)[:_TOP]
     return ClassifierTest(
         group=group,
-        rows_simulated=simulated.n_events,
-        rows_real=real.n_events,
+        rows_tested=tested.n_events,
+        rows_reference=reference.n_events,
         auc=auc,
         error=error,
         null_error=null_error,
@@ -87,24 +87,24 @@ def _error_of_mean(errors: list[float]) -> float:
     return math.sqrt(of_one * (1 / FOLDS + 1 / (FOLDS - 1)))
 
 
-def _null_error(simulated: Sample, real: Sample) -> float:
+def _null_error(tested: Sample, reference: Sample) -> float:
     """The error of the mean area for scores that know nothing."""
-    inverse = sum(1 / sample.effective for sample in (simulated, real))
+    inverse = sum(1 / sample.effective for sample in (tested, reference))
     return _error_of_mean([math.sqrt(inverse * FOLDS / 12)])
 
 
 def _together(
-    simulated: Sample, real: Sample, stream: Stream
+    tested: Sample, reference: Sample, stream: Stream
 ) -> tuple[Labelled, npt.NDArray[np.int64]]:
     """Both samples as signal and background, and the fold of each event by its hard event."""
-    _, first = np.unique(simulated.unit, return_inverse=True)
-    _, second = np.unique(real.unit, return_inverse=True)
+    _, first = np.unique(tested.unit, return_inverse=True)
+    _, second = np.unique(reference.unit, return_inverse=True)
     unit = np.concatenate([first, second + len(first)]).astype(np.int64)
-    labels = np.repeat(np.array([1, 0], np.int8), [simulated.n_events, real.n_events])
+    labels = np.repeat(np.array([1, 0], np.int8), [tested.n_events, reference.n_events])
     events = Labelled(
         names=FEATURES,
-        values=np.concatenate([simulated.values, real.values], axis=1),
-        weights=np.concatenate([simulated.weights, real.weights]),
+        values=np.concatenate([tested.values, reference.values], axis=1),
+        weights=np.concatenate([tested.weights, reference.weights]),
         labels=labels,
         process=1 - labels,
         process_names=("simulated", "real"),
@@ -128,12 +128,12 @@ def _settings(events: Labelled, effective: float) -> TreeSettings:
     """Shallow trees whose leaves cannot be made of a few of the `effective` real events."""
     # In training the real events weigh half of all, and an undecided event's second derivative
     # is a quarter of its weight.
-    per_real_event = 0.25 * 0.5 * events.n_events / effective
+    per_reference_event = 0.25 * 0.5 * events.n_events / effective
     return TreeSettings(
         n_trees=200,
         max_depth=3,
         learning_rate=0.08,
-        min_child_weight=_REAL_ROWS_IN_A_LEAF * per_real_event,
+        min_child_weight=_REFERENCE_ROWS_IN_A_LEAF * per_reference_event,
         # A few rows are done sooner than several threads have agreed on who does them.
         threads=1 if events.n_events < _FEW_ROWS else 0,
     )

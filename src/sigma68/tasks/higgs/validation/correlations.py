@@ -1,12 +1,12 @@
-"""The linear correlation of every two columns, in simulated and in real events.
+"""The linear correlation of every two columns, in the two files.
 
 Differences are those of Fisher's z = artanh r, whose scatter hardly depends on r, in units of
-their error. Errors are those of a bootstrap over hard events (real events without such numbers: over
+their error. Errors are those of a bootstrap over hard events (where they are not numbered: over
 rows) in the limit of many resamples, the infinitesimal jackknife: the sum of squares of what each
 hard event contributes (Efron, "The jackknife, the bootstrap and other resampling plans", SIAM
 1982, chapter 6). In a small sample of a column with long tails any resampling sees too little
-scatter: the error on the real side is never taken to be less than that of as many independent
-simulated events. The largest difference is judged by the number of pairs (Bonferroni).
+scatter: the error on the reference's side is never taken to be less than that of as many
+independent tested events. The largest difference is judged by the number of pairs (Bonferroni).
 
 A pair counts the events in which both columns are defined.
 """
@@ -42,12 +42,12 @@ class CorrelationTest:
     ----------
     group
         Process, or "pooled".
-    rows_simulated, rows_real
+    rows_tested, rows_reference
         Rows of the samples they were computed from.
-    simulated, real
+    tested, reference
         The matrices, shape (28, 28), in the order of the features; NaN where not compared.
     pulls
-        Difference of Fisher's z (simulated minus real) in units of its error, (28, 28).
+        Difference of Fisher's z (tested minus reference) in units of its error, (28, 28).
     pairs
         How many pairs were compared.
     largest
@@ -60,10 +60,10 @@ class CorrelationTest:
     """
 
     group: str
-    rows_simulated: int
-    rows_real: int
-    simulated: Floats
-    real: Floats
+    rows_tested: int
+    rows_reference: int
+    tested: Floats
+    reference: Floats
     pulls: Floats
     pairs: int
     largest: float | None
@@ -73,12 +73,12 @@ class CorrelationTest:
 
 
 def compare_correlations(
-    group: str, simulated: Sample, real: Sample, level: float
+    group: str, tested: Sample, reference: Sample, level: float
 ) -> CorrelationTest:
     """The correlations of two samples of the same processes."""
-    s, r = _Correlations.of(simulated), _Correlations.of(real)
-    of_simulated = s.scatter / np.sqrt(np.maximum(r.effective, 1.0))
-    total = np.hypot(s.error, np.maximum(r.error, of_simulated))
+    s, r = _Correlations.of(tested), _Correlations.of(reference)
+    of_tested = s.scatter / np.sqrt(np.maximum(r.effective, 1.0))
+    total = np.hypot(s.error, np.maximum(r.error, of_tested))
     with np.errstate(invalid="ignore", divide="ignore"):
         pulls = (_fisher(s.matrix) - _fisher(r.matrix)) / total
     pulls[~np.isfinite(pulls)] = np.nan
@@ -92,10 +92,10 @@ def compare_correlations(
         detectable = _detectable(float(np.median(total[above])), pairs, level)
     return CorrelationTest(
         group=group,
-        rows_simulated=simulated.n_events,
-        rows_real=real.n_events,
-        simulated=s.matrix,
-        real=r.matrix,
+        rows_tested=tested.n_events,
+        rows_reference=reference.n_events,
+        tested=s.matrix,
+        reference=r.matrix,
         pulls=pulls,
         pairs=pairs,
         largest=largest,

@@ -1,8 +1,8 @@
 """Weighted cumulative distributions of all columns, added up while a file streams past.
 
-Columns are counted between and on the points of a grid. The grid holds the values of the real
-events (of a few thousand of them per process where there are more), so that the largest distance
-of two distributions is found exactly where the real sample is small, and to 1 / `GRID_POINTS` of
+Columns are counted between and on the points of a grid. The grid holds the values of the
+reference (of a few thousand events per process where there are more), so that the largest distance
+of two distributions is found exactly where the reference is small, and to 1 / `GRID_POINTS` of
 the events where it is large.
 """
 
@@ -26,15 +26,18 @@ GRID_POINTS = 2048
 """Grid points that one process may give to a column."""
 
 
-def choose_grids(real: Sample) -> tuple[Floats, ...]:
+def choose_grids(reference: Sample) -> tuple[Floats, ...]:
     """For each column the values at which distributions are compared, increasing, (n_points,)."""
     return tuple(
         np.unique(
             np.concatenate(
-                [_points(column[(real.process == p) & (column != UNDEFINED)]) for p in range(4)]
+                [
+                    _points(column[(reference.process == p) & (column != UNDEFINED)])
+                    for p in range(4)
+                ]
             )
         ).astype(np.float64)
-        for column in real.values
+        for column in reference.values
     )
 
 

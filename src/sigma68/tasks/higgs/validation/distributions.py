@@ -1,6 +1,6 @@
-"""All 28 columns of simulated events against real ones: Kolmogorov-Smirnov, corrected for number.
+"""All 28 columns of two files of events: Kolmogorov-Smirnov, corrected for number.
 
-Events are compared as they are in the files, before the high thresholds. A column that events
+A column that events
 may lack is tested twice: how often it is defined, and its distribution where it is. Columns that
 are defined in the same events share the first of these tests.
 """
@@ -50,10 +50,10 @@ class DistributionTest:
         Process, or "pooled"; name of the column.
     kind
         "shape": `difference` is the KS distance. "defined": it is the fraction of events that
-        have the column, simulated minus real.
+        have the column, tested minus reference.
     shared_with
         Columns defined in the same events, for which this test stands as well.
-    n_simulated, n_real
+    n_tested, n_reference
         Effective numbers of events.
     p_value, corrected
         Before and after Holm's correction over all tests made; None where too few events are
@@ -64,15 +64,15 @@ class DistributionTest:
         For shapes, the shift of the whole column that makes this difference, in its standard
         deviations; None for columns of few values and where no shift does it.
     mean_difference, mean_error
-        Simulated minus real mean in standard deviations of the column, and its error.
+        Tested minus reference mean in standard deviations of the column, and its error.
     """
 
     group: str
     column: str
     kind: Literal["shape", "defined"]
     shared_with: tuple[str, ...]
-    n_simulated: float
-    n_real: float
+    n_tested: float
+    n_reference: float
     difference: float | None = None
     p_value: float | None = None
     corrected: float | None = None
@@ -83,8 +83,8 @@ class DistributionTest:
 
 
 def compare_distributions(
-    simulated: Cumulative,
-    real: Cumulative,
+    tested: Cumulative,
+    reference: Cumulative,
     groups: Mapping[str, Sequence[int]],
     clustering: tuple[Floats, Floats],
     level: float,
@@ -101,8 +101,8 @@ def compare_distributions(
         shared: dict[tuple[float, ...], int] = {}
         for i, name in enumerate(FEATURES):
             pair = (
-                simulated.column(i, processes, clustering[0]),
-                real.column(i, processes, clustering[1]),
+                tested.column(i, processes, clustering[0]),
+                reference.column(i, processes, clustering[1]),
             )
             if pair[0].undefined > 0 or pair[1].undefined > 0:
                 known = tuple(x for c in pair for x in (c.undefined, c.undefined_squares))
@@ -119,21 +119,21 @@ def compare_distributions(
 
 
 def _shape(group: str, name: str, pair: tuple[Column, Column]) -> DistributionTest:
-    n_simulated, n_real = (effective_number(c.cumulative, c.squares) for c in pair)
+    n_tested, n_reference = (effective_number(c.cumulative, c.squares) for c in pair)
     distance = p_value = mean = error = None
-    if min(n_simulated, n_real) >= LEAST_EFFECTIVE:
+    if min(n_tested, n_reference) >= LEAST_EFFECTIVE:
         distance = float(np.abs(pair[0].fractions - pair[1].fractions).max())
-        p_value = ks_p_value(distance, n_simulated, n_real)
+        p_value = ks_p_value(distance, n_tested, n_reference)
         if pair[0].deviation > 0:
             mean = (pair[0].mean - pair[1].mean) / pair[0].deviation
-            error = math.sqrt(1 / n_simulated + 1 / n_real)
+            error = math.sqrt(1 / n_tested + 1 / n_reference)
     return DistributionTest(
         group=group,
         column=name,
         kind="shape",
         shared_with=(),
-        n_simulated=n_simulated,
-        n_real=n_real,
+        n_tested=n_tested,
+        n_reference=n_reference,
         difference=distance,
         p_value=p_value,
         mean_difference=mean,
@@ -159,8 +159,8 @@ def _fraction(group: str, name: str, pair: tuple[Column, Column]) -> Distributio
         column=name,
         kind="defined",
         shared_with=(),
-        n_simulated=numbers[0],
-        n_real=numbers[1],
+        n_tested=numbers[0],
+        n_reference=numbers[1],
         difference=difference,
         p_value=p_value,
     )
@@ -203,9 +203,9 @@ def _with_detectable(
         ]
         share = parts[0][0] / (parts[0][0] + parts[0][2])
         quantiles = float(special.ndtri(1 - level / 2) + special.ndtri(POWER))
-        scatter = _scatter(parts, (test.n_simulated, test.n_real), share)
+        scatter = _scatter(parts, (test.n_tested, test.n_reference), share)
         return replace(test, detectable=quantiles * scatter)
-    distance = detectable_distance(test.n_simulated, test.n_real, level)
+    distance = detectable_distance(test.n_tested, test.n_reference, level)
     shift = None
     column = pair[0]
     if len(column.grid) > _FEW_VALUES and column.deviation > 0:

@@ -1,4 +1,4 @@
-"""Whether events are possible at all, and simulated and real ones written alike.
+"""Whether events are possible at all, and those of both files written alike.
 
 No momentum is larger than that of a beam. Primary columns are rounded to 3 decimals; jets that are
 not there are undefined, and only they; derived columns follow from the primary ones. Where two

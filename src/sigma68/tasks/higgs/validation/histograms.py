@@ -1,4 +1,4 @@
-"""Histograms of all columns for looking at: simulated events as lines, real ones as points."""
+"""Histograms of all columns for looking at: the tested events as lines, the reference as points."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ class ColumnHistogram:
     column: str
     edges: Floats
     log: bool
-    simulated: Floats
-    simulated_error: Floats
-    simulated_undefined: float
-    real: Floats
-    real_error: Floats
-    real_undefined: float
+    tested: Floats
+    tested_error: Floats
+    tested_undefined: float
+    reference: Floats
+    reference_error: Floats
+    reference_undefined: float
 
 
-def choose_binnings(real: Sample) -> tuple[Binning, ...]:
+def choose_binnings(reference: Sample) -> tuple[Binning, ...]:
     """Bins for each column that suit every process of a sample.
 
     Few whole numbers get a bin each; positive values with a long tail get equal steps in the
     logarithm.
     """
-    return tuple(_binning(column, real.process) for column in real.values)
+    return tuple(_binning(column, reference.process) for column in reference.values)
 
 
 def _binning(column: npt.NDArray[np.float32], process: npt.NDArray[np.int8]) -> Binning:
@@ -110,8 +110,8 @@ class Histograms:
 
 
 def column_histograms(
-    simulated: Histograms,
-    real: Histograms,
+    tested: Histograms,
+    reference: Histograms,
     binnings: Sequence[Binning],
     clustering: tuple[Floats, Floats],
     processes: Sequence[int],
@@ -123,8 +123,8 @@ def column_histograms(
             FEATURES[i],
             binning.edges,
             binning.log,
-            *simulated.column(i, p, float(clustering[0][p])),
-            *real.column(i, p, float(clustering[1][p])),
+            *tested.column(i, p, float(clustering[0][p])),
+            *reference.column(i, p, float(clustering[1][p])),
         )
         for p in processes
         for i, binning in enumerate(binnings)

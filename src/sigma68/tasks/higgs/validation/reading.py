@@ -23,7 +23,7 @@ from sigma68.tasks.higgs.validation.ledger import CellSums, Ledger, cell_sums, r
 from sigma68.tasks.higgs.validation.response import ResponseCollector
 from sigma68.tasks.higgs.validation.sample import Sample, SampleCollector
 
-__all__ = ["SAMPLE_ROWS", "Both", "Side", "open_simulated", "read_both"]
+__all__ = ["SAMPLE_ROWS", "Both", "Side", "open_tested", "read_both"]
 
 SAMPLE_ROWS: Final = 100_000
 """Rows of each process in the samples for the correlations and the classifier, at most."""
@@ -66,8 +66,8 @@ class Side:
 class Both:
     """The simulated and the real events, and the bins of the histograms."""
 
-    simulated: Side
-    real: Side
+    tested: Side
+    reference: Side
     binnings: tuple[Binning, ...]
 
     @property
@@ -76,15 +76,15 @@ class Both:
         return tuple(
             p
             for p in range(len(PROCESSES))
-            if self.simulated.process_sums.sumw[p] > 0 and self.real.process_sums.sumw[p] > 0
+            if self.tested.process_sums.sumw[p] > 0 and self.reference.process_sums.sumw[p] > 0
         )
 
     @property
     def clustering(self) -> tuple[Floats, Floats]:
-        return self.simulated.clustering, self.real.clustering
+        return self.tested.clustering, self.reference.clustering
 
 
-def open_simulated(source: Path) -> EventFile:
+def open_tested(source: Path) -> EventFile:
     """The file of simulated events: itself, or the only one of a folder.
 
     Raises
@@ -100,7 +100,7 @@ def open_simulated(source: Path) -> EventFile:
     return open_parquet(source)
 
 
-def read_both(simulated: Path, real: Path, seed: int, sample_rows: int, report: Progress) -> Both:
+def read_both(tested: Path, reference: Path, seed: int, sample_rows: int, report: Progress) -> Both:
     """Read the simulated and the real events.
 
     Raises
@@ -108,7 +108,7 @@ def read_both(simulated: Path, real: Path, seed: int, sample_rows: int, report: 
     DataError
         If a file is not what the task needs.
     """
-    ledgers = read_ledger(open_simulated(simulated)), read_ledger(open_parquet(real))
+    ledgers = read_ledger(open_tested(tested)), read_ledger(open_parquet(reference))
     first = SampleCollector(ledgers[1], sample_rows, stream("higgs", "validation grid", seed))
     _stream(ledgers[1].file, [first], _within(report, 0.0, 0.05))
     sample = first.sample()

@@ -1,10 +1,9 @@
-"""What tes, jes and soft_met do to the yield of each region, in simulated and in real events.
+"""What tes, jes and soft_met do to the yield of each region, in the two files.
 
 The response of a yield is Y(shifted) / Y(nominal) - 1. Both yields are of the same events, so
 that its error is that of the events that move; it comes from a bootstrap over hard events. Where few
-real events move, the bootstrap of the real sample alone would see less scatter than there is: the
-error of the real response is never taken to be less than that of as many independent simulated
-events.
+events of the reference move, its bootstrap alone would see less scatter than there is: the error
+of its response is never taken to be less than that of as many independent tested events.
 """
 
 from __future__ import annotations
@@ -63,10 +62,10 @@ class Response:
     process: str
     region: str
     shift: str
-    simulated: float | None
-    simulated_error: float | None
-    real: float | None
-    real_error: float | None
+    tested: float | None
+    tested_error: float | None
+    reference: float | None
+    reference_error: float | None
     moving: float
     pull: float | None
     p_value: float | None
@@ -166,8 +165,8 @@ class _Sums:
 
 
 def compare_responses(
-    simulated: ResponseCollector,
-    real: ResponseCollector,
+    tested: ResponseCollector,
+    reference: ResponseCollector,
     groups: Mapping[str, Sequence[int]],
     effective: Mapping[str, Floats],
 ) -> list[Response]:
@@ -178,11 +177,11 @@ def compare_responses(
     """
     found = []
     for group, processes in groups.items():
-        s, r = simulated.sums(processes), real.sums(processes)
+        s, r = tested.sums(processes), reference.sums(processes)
         for k, shift in enumerate(SHIFTS, start=1):
             for c, region in enumerate((*REGIONS, "all")):
-                n_real = float(effective[group][c])
-                found.append(_compare(group, region, shift, s, r, k, c, n_real))
+                n_reference = float(effective[group][c])
+                found.append(_compare(group, region, shift, s, r, k, c, n_reference))
     return _corrected(found)
 
 
@@ -194,23 +193,23 @@ def _compare(
     r: _Sums,
     k: int,
     c: int,
-    n_real: float,
+    n_reference: float,
 ) -> Response:
-    simulated, simulated_error = s.response(k, c)
+    tested, tested_error = s.response(k, c)
     value, error = r.response(k, c)
-    moving = s.moving_share(k, c) * n_real
+    moving = s.moving_share(k, c) * n_reference
     pull = None
-    if n_real > 0:
-        error = max(error, s.scatter(k, c) / float(np.sqrt(n_real)))
-    total = float(np.hypot(simulated_error, error))
+    if n_reference > 0:
+        error = max(error, s.scatter(k, c) / float(np.sqrt(n_reference)))
+    total = float(np.hypot(tested_error, error))
     if moving >= MOVING_ROWS and total > 0:
-        pull = (simulated - value) / total
+        pull = (tested - value) / total
     return Response(
         group,
         region,
         shift,
-        _known(simulated),
-        _known(simulated_error),
+        _known(tested),
+        _known(tested_error),
         _known(value),
         _known(error),
         moving,

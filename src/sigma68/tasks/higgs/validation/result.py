@@ -23,7 +23,7 @@ from sigma68.tasks.higgs.validation.yields import EventNumbers, YieldTest
 __all__ = ["FILE_NAME", "PARTS", "VERSION", "EventsSummary", "Validation", "write_validation"]
 
 FILE_NAME: Final = "validation.json"
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of validation.json, raised when an entry changes its meaning."""
 
 PARTS: Final = ("yields", "distributions", "response", "correlations", "classifier")
@@ -68,8 +68,8 @@ class Validation:
         What each part found; empty where it was left out.
     """
 
-    simulated: EventsSummary
-    real: EventsSummary
+    tested: EventsSummary
+    reference: EventsSummary
     table: YieldTable
     level: float
     seed: int
@@ -78,7 +78,7 @@ class Validation:
     groups: Mapping[str, tuple[str, ...]]
     yields: tuple[YieldTest, ...]
     numbers: tuple[EventNumbers, ...]
-    real_numbers: tuple[EventNumbers, ...]
+    reference_numbers: tuple[EventNumbers, ...]
     distributions: tuple[DistributionTest, ...]
     histograms: tuple[ColumnHistogram, ...]
     responses: tuple[Response, ...]

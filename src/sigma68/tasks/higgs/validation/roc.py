@@ -48,8 +48,8 @@ class ClassifierTest:
     """
 
     group: str
-    rows_simulated: int
-    rows_real: int
+    rows_tested: int
+    rows_reference: int
     auc: float
     error: float
     null_error: float

@@ -43,8 +43,8 @@ Floats = npt.NDArray[np.float64]
 
 
 def validate(
-    simulated: Path,
-    real: Path,
+    tested: Path,
+    reference: Path,
     table: YieldTable | None = None,
     *,
     parts: Sequence[str] = PARTS,
@@ -69,22 +69,22 @@ def validate(
     """
     _check_parts(parts)
     report = progress or (lambda what, fraction: None)
-    both = read_both(simulated, real, seed, sample_rows, lambda w, f: report(w, 0.6 * f))
+    both = read_both(tested, reference, seed, sample_rows, lambda w, f: report(w, 0.6 * f))
     if not both.common:
         raise DataError(
-            f"{simulated} and {real} have no process in common: there is nothing to compare"
+            f"{tested} and {reference} have no process in common: there is nothing to compare"
         )
     groups = _groups(both)
     chosen = table or published()
-    s, r = both.simulated, both.real
+    s, r = both.tested, both.reference
 
     def made(part: str, what: str, fraction: float) -> bool:
         report(what, fraction)
         return part in parts
 
     return Validation(
-        simulated=_summary(s),
-        real=_summary(r),
+        tested=_summary(s),
+        reference=_summary(r),
         table=chosen,
         level=LEVEL,
         seed=seed,
@@ -93,7 +93,7 @@ def validate(
         groups={name: tuple(PROCESSES[p] for p in own) for name, own in groups.items()},
         yields=tuple(compare_yields(chosen, s.sums, r.sums)) if "yields" in parts else (),
         numbers=tuple(event_numbers(*s.sums)),
-        real_numbers=tuple(event_numbers(*r.sums)),
+        reference_numbers=tuple(event_numbers(*r.sums)),
         distributions=_distributions(both, groups)
         if made("distributions", "distributions", 0.6)
         else (),
@@ -129,7 +129,7 @@ def _check_parts(parts: Sequence[str]) -> None:
 
 def _groups(both: Both) -> dict[str, tuple[int, ...]]:
     """Large processes by themselves, and all together where that is something else."""
-    rows = both.real.process_sums.rows
+    rows = both.reference.process_sums.rows
     groups: dict[str, tuple[int, ...]] = {
         PROCESSES[p]: (p,) for p in both.common if rows[p] >= LARGE
     }
@@ -152,7 +152,7 @@ def _summary(side: Side) -> EventsSummary:
 
 
 def _distributions(both: Both, groups: Mapping[str, Sequence[int]]) -> tuple[DistributionTest, ...]:
-    s, r = both.simulated.cumulative, both.real.cumulative
+    s, r = both.tested.cumulative, both.reference.cumulative
     return tuple(compare_distributions(s, r, groups, both.clustering, LEVEL))
 
 
@@ -160,7 +160,7 @@ def _responses(both: Both) -> tuple[Response, ...]:
     groups: dict[str, tuple[int, ...]] = {PROCESSES[p]: (p,) for p in both.common}
     if len(both.common) > 1:
         groups["sum"] = both.common
-    s, r = both.simulated, both.real
+    s, r = both.tested, both.reference
     effective = {name: _effective_per_region(r.region_sums, own) for name, own in groups.items()}
     found = compare_responses(s.response, r.response, groups, effective)
     return tuple(found)
@@ -181,7 +181,7 @@ def _correlations(
     for group, processes in groups.items():
         samples = [
             thinned(side.sample.of(processes), _CORRELATION_ROWS, own.child(f"{group} {name}"))
-            for name, side in (("simulated", both.simulated), ("real", both.real))
+            for name, side in (("simulated", both.tested), ("real", both.reference))
         ]
         yield compare_correlations(group, samples[0], samples[1], LEVEL)
 
@@ -192,7 +192,7 @@ def _classifiers(
     from sigma68.tasks.higgs.validation.classifier import judged, tell_apart
 
     own = stream("higgs", "validation classifier", seed)
-    s, r = both.simulated.sample, both.real.sample
+    s, r = both.tested.sample, both.reference.sample
     samples = {group: (s.of(p), r.of(p)) for group, p in groups.items()}
     tests = [
         tell_apart(group, *pair, own)

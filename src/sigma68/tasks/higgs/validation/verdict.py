@@ -38,7 +38,7 @@ def passes(validation: Validation) -> bool:
 
 
 def _each(v: Validation) -> Iterator[Finding]:
-    yield _form(v.simulated.form, v.real.form)
+    yield _form(v.tested.form, v.reference.form)
     if "yields" in v.parts:
         yield _yields(v)
     if "distributions" in v.parts:
@@ -51,7 +51,7 @@ def _each(v: Validation) -> Iterator[Finding]:
         yield _classifiers(v)
 
 
-def _form(simulated: Form, real: Form) -> Finding:
+def _form(tested: Form, reference: Form) -> Finding:
     details = [
         f"{name}: {form.impossible:,} rows have a momentum or an angle that no collision has"
         + (f" (the first in {form.impossible_column})" if form.impossible_column else "")
@@ -59,7 +59,7 @@ def _form(simulated: Form, real: Form) -> Finding:
         f"{form.misplaced:,} rows have undefined jets that do not fit their number of jets, "
         f"{form.derived_off:,} rows have derived columns that do not follow from the primary ones"
         + (f" (most often {form.worst_column})" if form.worst_column else "")
-        for name, form in (("simulated", simulated), ("real", real))
+        for name, form in (("simulated", tested), ("real", reference))
         if not form.is_good
     ]
     headline = "momenta, rounding, undefined values and derived columns are as they should be"
@@ -162,8 +162,8 @@ def _responses(v: Validation) -> Finding:
 
 def _response_in_words(test: Response) -> str:
     return (
-        f"{test.process}, {test.region}, {test.shift}: simulated {test.simulated:+.2%} ± "
-        f"{test.simulated_error:.2%}, real {test.real:+.2%} ± {test.real_error:.2%}"
+        f"{test.process}, {test.region}, {test.shift}: simulated {test.tested:+.2%} ± "
+        f"{test.tested_error:.2%}, real {test.reference:+.2%} ± {test.reference_error:.2%}"
     ).replace("-", "−")
 
 

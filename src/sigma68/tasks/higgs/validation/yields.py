@@ -48,14 +48,14 @@ class YieldTest:
     process: str
     region: str
     expected: float
-    simulated: float
+    tested: float
     ratio: float
     error: float
     tolerance: float
     beyond: float | None
     verdict: Verdict
-    real: float | None
-    real_error: float | None
+    reference: float | None
+    reference_error: float | None
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ class EventNumbers:
 
 def compare_yields(
     table: YieldTable,
-    simulated: tuple[CellSums, CellSums],
-    real: tuple[CellSums, CellSums],
+    tested: tuple[CellSums, CellSums],
+    reference: tuple[CellSums, CellSums],
 ) -> list[YieldTest]:
     """Every yield that the table knows; sums are (per process, per region and process)."""
     found = []
     for p, process in enumerate(PROCESSES):
-        present = bool(simulated[0].rows[p] > 0)
+        present = bool(tested[0].rows[p] > 0)
         for row, region in enumerate((INCLUSIVE, *REGIONS)):
             inclusive = row == 0
             expected = float(table.inclusive[p] if inclusive else table.regions[row - 1, p])
             if math.isnan(expected):
                 continue
             which, cell = (0, p) if inclusive else (1, (row - 1) * len(PROCESSES) + p)
-            events, error = _sum_and_error(simulated[which], cell)
-            weight, weight_error = _sum_and_error(real[which], cell)
-            known = bool(real[which].rows[cell] > 0)
+            events, error = _sum_and_error(tested[which], cell)
+            weight, weight_error = _sum_and_error(reference[which], cell)
+            known = bool(reference[which].rows[cell] > 0)
             ratio, tolerance = events / expected, _tolerance(inclusive, p)
             off = abs(ratio - 1) - tolerance
             small = not inclusive and expected <= LEAST_EVENTS
@@ -106,14 +106,14 @@ def compare_yields(
                     process=process,
                     region=region,
                     expected=expected,
-                    simulated=events,
+                    tested=events,
                     ratio=ratio,
                     error=error / expected,
                     tolerance=tolerance,
                     beyond=off * expected / error if error > 0 else None,
                     verdict="none" if not present else "small" if small else verdict,
-                    real=weight if known else None,
-                    real_error=weight_error if known else None,
+                    reference=weight if known else None,
+                    reference_error=weight_error if known else None,
                 )
             )
     return found
