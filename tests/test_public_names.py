@@ -27,7 +27,10 @@ SURFACE: dict[str, set[str]] = {
         *("Nuisance", "Observation", "Parameter", "PoolStatistics", "Prediction", "Score"),
         *("Status", "Strangeness", "ToyResult", "Truth"),
     },
-    "sigma68.protocols": {"KnownLikelihood", "Method", "Pool", "Pools", "Progress", "Task"},
+    "sigma68.protocols": {
+        *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
+        *("DeferredPool", "Pool", "Pools", "Progress", "Task"),
+    },
     "sigma68.seeds": {"Stream", "stream"},
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),

@@ -8,7 +8,7 @@ Packages outside add theirs through the entry-point groups `sigma68.tasks`, `sig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
@@ -33,7 +33,18 @@ from sigma68.types import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KnownLikelihood", "Method", "Pool", "Pools", "Progress", "Task"]
+__all__ = [
+    "ComponentSource",
+    "DeferredPool",
+    "KnownBest",
+    "KnownComponents",
+    "KnownLikelihood",
+    "Method",
+    "Pool",
+    "Pools",
+    "Progress",
+    "Task",
+]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction done, 0 to 1."""
@@ -65,6 +76,21 @@ class Pool(Protocol):
         ...
 
 
+@runtime_checkable
+class DeferredPool(Protocol):
+    """A pool whose events are made when they are first asked for, which takes its time."""
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Make the events now, unless they are there, and say how far it is.
+
+        Raises
+        ------
+        OutputError
+            If there is no room for them.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Pools:
     """The four disjoint pools of one data source, and the fingerprint of data and split."""
@@ -78,6 +104,13 @@ class Pools:
     def __getitem__(self, role: str) -> Pool:
         pool: Pool = getattr(self, role)
         return pool
+
+    def prepare(self, *roles: str, progress: Progress | None = None) -> None:
+        """Have the events of these roles made, where a pool makes them on demand."""
+        for role in roles:
+            pool = self[role]
+            if isinstance(pool, DeferredPool):
+                pool.prepare(progress)
 
 
 @runtime_checkable
@@ -173,4 +206,80 @@ class KnownLikelihood(Protocol):
         nuisances: Mapping[str, float],
     ) -> npt.NDArray[np.float64]:
         """The expected density (events per unit of feature space) at each event, (n_events,)."""
+        ...
+
+
+@runtime_checkable
+class KnownComponents(Protocol):
+    """What observed events are made of: components (processes) whose densities are known.
+
+    The expected density of events is lambda(x) = sum_k c_k nu_k p_k(x). What an observation does
+    to events (thresholds, say) has been done: p_k is normalised over the events that are seen,
+    and nu_k of them are expected with every parameter at 1 and every nuisance off. c_k is the
+    product of the parameters and nuisances that `factors[k]` names, each once; the nuisances
+    among them are the normalisations. The densities know nothing of the other nuisances.
+
+    `fingerprint` identifies densities and expectations, `component_names` and `factors` have one
+    entry per component.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def component_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def factors(self) -> tuple[tuple[str, ...], ...]: ...
+
+    def component_yields(self) -> npt.NDArray[np.float64]:
+        """nu_k, shape (n_components,)."""
+        ...
+
+    def log_densities(self, observation: Observation) -> npt.NDArray[np.float64]:
+        """The logarithm of p_k at each event, shape (n_components, n_events), in one measure for all.
+
+        Minus infinity where a component cannot give the event; NaN where an event is no event.
+
+        Raises
+        ------
+        DataError
+            If a feature is missing.
+        """
+        ...
+
+
+@runtime_checkable
+class ComponentSource(Protocol):
+    """A pool that knows its components, or a task that knows those of its own data source."""
+
+    def components(self) -> KnownComponents:
+        """What the events are made of.
+
+        Raises
+        ------
+        DataError
+            If it is not there, or damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class KnownBest(Protocol):
+    """A pool that knows how narrow an interval on its events can be at best."""
+
+    def best_widths(
+        self, parameters: Mapping[str, float], profiled: Collection[str]
+    ) -> Mapping[str, float]:
+        """Mean widths of the narrowest unbiased 68.27% intervals where `parameters` are true.
+
+        Under "statistics" with every nuisance known; under "normalisations" with those of
+        `profiled` that only scale components fitted within their constraints, left out where
+        there are none of these.
+
+        Raises
+        ------
+        DataError
+            If they are not known at these parameters, or for other densities.
+        """
         ...

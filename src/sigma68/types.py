@@ -187,7 +187,8 @@ class Interval:
     """A confidence interval on one parameter, and the diagnostics that came with it.
 
     `fitted` maps a nuisance to (value, error); `scan` holds parameter values and their
-    profiled -2 ln L above the minimum; `goodness` is a goodness-of-fit p-value.
+    profiled -2 ln L above the minimum; `goodness` is a goodness-of-fit p-value; `note` says in a
+    sentence what the interval leaves out.
     """
 
     mu_hat: float
@@ -199,6 +200,7 @@ class Interval:
     fitted: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     scan: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     goodness: float | None = None
+    note: str = ""
 
     @property
     def is_valid(self) -> bool:

@@ -1,128 +1,170 @@
-"""The stat-only methods on the task whose answer is known: honest without systematics, not with.
-
-Without nuisances the narrowest interval possible is known from the density lambda: its error is
-(integral of lambda_s^2 / lambda)^(-1/2), with lambda_s the density of signal at mu = 1.
-"""
+"""The oracle is the exact answer where only normalisations vary, and says what it leaves out."""
 
 from __future__ import annotations
 
+import json
 import math
-from statistics import NormalDist
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sigma68.methods.bdt import Bdt
-from sigma68.methods.counting import Counting
-from sigma68.seeds import stream
+from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsError
+from sigma68.methods.exact import Exact
+from sigma68.methods.oracle import Oracle
+from sigma68.protocols import ComponentSource, KnownBest, KnownComponents, Pools
+from sigma68.run.truth import draw_truth, toy_stream
+from sigma68.tasks.gaussian.model import GaussianModel
 from sigma68.tasks.gaussian.task import Gaussian
-from sigma68.types import LEVEL, Interval, Observation, Truth
-
-N_TOYS = 2_000
-BINOMIAL = math.sqrt(LEVEL * (1 - LEVEL) / N_TOYS)
+from sigma68.types import Interval, Observation, Prediction, Truth
+from tests.contract.small_tasks import Lump, Peak
 
 
-class Verdict(NamedTuple):
-    coverage: float
-    error: float  # mean half width
-    best_error: float  # mean of the smallest error possible
-    pull: float
+def fitted(task: Gaussian, pools: Pools, **settings: object) -> Oracle:
+    method = Oracle(task, **settings)  # type: ignore[arg-type]
+    method.fit(pools.train, pools.calibration)
+    return method
 
 
-def best_error(task: Gaussian, mu: float) -> float:
-    off = {n.name: n.off for n in task.nuisances}
-    axis, step = np.linspace(-6, 6, 241, retstep=True)
-    x, y = np.meshgrid(axis, axis)
-    plane = Observation(("x", "y"), np.stack([x.ravel(), y.ravel()]))
-    model = task.likelihood()
-    background = model.density(plane, {"mu": 0.0}, off)
-    signal = model.density(plane, {"mu": 1.0}, off) - background
-    return float((signal**2 / (background + mu * signal)).sum() * step**2) ** -0.5
+def interval(prediction: Prediction) -> Interval:
+    answer = prediction["mu"]
+    assert isinstance(answer, Interval)
+    return answer
 
 
-def judge(task: Gaussian, method: Bdt | Counting, *, systematics: bool) -> Verdict:
-    pool = task.open().scoring
-    covered, errors, pulls, truths = 0, [], [], []
-    for toy in range(N_TOYS):
-        rng = stream("gaussian", "test of stat-only methods", 1, 0, toy).generator()
-        mu = rng.uniform(0.1, 3)
-        z = rng.standard_normal(len(task.nuisances))
-        nuisances = {
-            n.name: n.from_z(float(at)) if systematics else n.off
-            for n, at in zip(task.nuisances, z, strict=True)
-        }
-        events = stream("gaussian", "pseudo-experiment of the test", 1, 0, toy)
-        observation = task.pseudo_experiment(pool, Truth({"mu": mu}, nuisances), events)
-        interval = method.predict(observation)["mu"]
-        assert isinstance(interval, Interval)
-        covered += interval.lower <= mu <= interval.upper
-        errors.append((interval.upper - interval.lower) / 2)
-        pulls.append((interval.mu_hat - mu) / interval.delta_mu_hat)
-        truths.append(mu)
-    grid = np.linspace(0.1, 3, 9)
-    best = np.interp(truths, grid, [best_error(task, float(mu)) for mu in grid])
-    return Verdict(covered / N_TOYS, np.mean(errors), best.mean(), np.mean(pulls))
+def toy(
+    task: Gaussian, pools: Pools, number: int, active: tuple[str, ...] = (), mu: float | None = None
+) -> tuple[Truth, Observation]:
+    truth = draw_truth(task, 17, number, 0, active)
+    if mu is not None:
+        truth = Truth({"mu": mu}, truth.nuisances)
+    stream = toy_stream(task, 17, number, 0)
+    return truth, task.pseudo_experiment(pools.scoring, truth, stream)
 
 
-@pytest.fixture(scope="module")
-def without(task: Gaussian, bdt: Bdt, counting: Counting) -> dict[str, Verdict]:
-    return {m.name: judge(task, m, systematics=False) for m in (bdt, counting)}
+def test_the_gaussian_task_states_its_components(task: Gaussian, pools: Pools) -> None:
+    for source in (task, pools.train):
+        assert isinstance(source, ComponentSource)
+        known = source.components()
+        assert isinstance(known, KnownComponents)
+        assert len(known.component_names) == len(known.factors) == 2
+    assert isinstance(pools.scoring, KnownBest)
+    _, seen = toy(task, pools, 0)
+    model = task.components()
+    terms = model.component_yields()[:, None] * np.exp(model.log_densities(seen))
+    off = {"shift": 0.0, "bkg_scale": 1.0}
+    np.testing.assert_allclose(terms.sum(axis=0), model.density(seen, {"mu": 1.0}, off))
+    np.testing.assert_allclose(terms[0], model.density(seen, {"mu": 0.0}, off))
 
 
-@pytest.fixture(scope="module")
-def with_all(task: Gaussian, bdt: Bdt, counting: Counting) -> dict[str, Verdict]:
-    return {m.name: judge(task, m, systematics=True) for m in (bdt, counting)}
-
-
-@pytest.mark.parametrize("name", ["bdt", "counting"])
-def test_without_systematics_coverage_is_right(without: dict[str, Verdict], name: str) -> None:
-    assert abs(without[name].coverage - LEVEL) < 3 * BINOMIAL
-
-
-@pytest.mark.parametrize("name", ["bdt", "counting"])
-def test_without_systematics_the_bias_is_the_pools(without: dict[str, Verdict], name: str) -> None:
-    """The templates' own error, about 1/sqrt(50) of a standard deviation, shifts all toys."""
-    assert abs(without[name].pull) < 3 * (1 / math.sqrt(50) + 1 / math.sqrt(N_TOYS))
-
-
-def test_the_bias_of_counting_is_that_of_its_yields(
-    task: Gaussian, counting: Counting, without: dict[str, Verdict]
+@pytest.mark.parametrize("active", [(), ("bkg_scale",)], ids=["none", "bkg_scale"])
+@pytest.mark.parametrize("number", range(6))
+def test_without_shift_it_is_the_exact_answer(
+    task: Gaussian, pools: Pools, active: tuple[str, ...], number: int
 ) -> None:
-    """What passes the cut is known in closed form, and so is what the finite pool does to pulls."""
-    cut, model = counting.cut, task.likelihood()
-    assert cut is not None
-    assert cut.side == "above"
-    middle = {"x": model.signal_x, "y": model.signal_y}[cut.feature]
-    signal, background = (
-        events * NormalDist(at, width).cdf(2 * at - cut.threshold)
-        for events, at, width in (
-            (model.signal_events, middle, model.signal_width),
-            (model.background_events, 0.0, model.background_width),
-        )
+    _, seen = toy(task, pools, number, active)
+    exact = Exact(task, profiled=active)
+    exact.fit(pools.train, pools.calibration)
+    wanted = interval(exact.predict(seen))
+    found = interval(fitted(task, pools, profiled=active).predict(seen))
+    for name in ("mu_hat", "delta_mu_hat", "lower", "upper"):
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name), abs=1e-6)
+    assert set(found.fitted) == set(active)
+    for name, (value, error) in wanted.fitted.items():
+        assert found.fitted[name] == pytest.approx((value, error), rel=1e-6)
+    assert found.note == ""
+
+
+def test_a_small_signal_may_be_fitted_below_zero(task: Gaussian, pools: Pools) -> None:
+    """Intervals near the edge of the allowed range are not cut there, or they would not cover."""
+    method = fitted(task, pools, profiled=())
+    found = [interval(method.predict(toy(task, pools, n, mu=0.1)[1])) for n in range(30)]
+    assert min(i.mu_hat for i in found) < 0
+    assert np.mean([i.lower < 0 for i in found]) > 0.3
+    covered = np.mean([i.lower <= 0.1 <= i.upper for i in found])
+    assert abs(covered - 0.6827) < 3 * math.sqrt(0.6827 * 0.3173 / 30)
+
+
+def test_what_is_no_normalisation_is_left_out_and_said_to_be(task: Gaussian, pools: Pools) -> None:
+    _, seen = toy(task, pools, 3, ("shift", "bkg_scale"))
+    both, one = (
+        interval(fitted(task, pools, profiled=names).predict(seen))
+        for names in (("shift", "bkg_scale"), ("bkg_scale",))
     )
-    # Sums of equal weights: errors of 1 / sqrt(500 S) and 1 / sqrt(50 B), relatively.
-    assert counting.signal == pytest.approx(signal, rel=3 / math.sqrt(500 * signal))
-    assert counting.background == pytest.approx(background, rel=3 / math.sqrt(50 * background))
-    mu = np.linspace(0.1, 3, 291)
-    n = mu * signal + background
-    # The second term is the mean of (n - nu) / sqrt(n).
-    pulls = (n - mu * counting.signal - counting.background) / np.sqrt(n) - 0.5 / np.sqrt(n)
-    assert without["counting"].pull == pytest.approx(pulls.mean(), abs=3 / math.sqrt(N_TOYS))
+    assert set(both.fitted) == {"bkg_scale"}
+    assert (both.lower, both.upper) == (one.lower, one.upper)
+    assert both.note.startswith("The oracle knows statistics and normalisations only")
+    assert "it takes shift to be off, so where it varies" in both.note
+    assert one.note == ""
+    assert [n.name for n in fitted(task, pools).profiled] == ["bkg_scale"]
+    assert Oracle.leaves_out(task, ("bkg_scale",)) is None
+    assert Oracle.leaves_out(Peak(), ("anything",)) is None
 
 
-def test_bdt_is_as_narrow_as_the_exact_likelihood_and_counting_is_not(
-    without: dict[str, Verdict],
-) -> None:
-    bdt, counting = without["bdt"], without["counting"]
-    assert bdt.error == pytest.approx(bdt.best_error, rel=0.05)
-    assert bdt.error > 0.98 * bdt.best_error
-    assert counting.error > 1.1 * bdt.error
+def test_level_is_respected(task: Gaussian, pools: Pools) -> None:
+    _, seen = toy(task, pools, 1)
+    narrow, wide = (
+        interval(fitted(task, pools, level=level).predict(seen)) for level in (0.6827, 0.95)
+    )
+    assert wide.upper - wide.lower == pytest.approx(1.96 * (narrow.upper - narrow.lower), rel=0.02)
+    assert wide.level == 0.95
 
 
-@pytest.mark.parametrize("name", ["bdt", "counting"])
-def test_with_systematics_ignoring_them_undercovers(
-    with_all: dict[str, Verdict], without: dict[str, Verdict], name: str
-) -> None:
-    assert with_all[name].coverage < LEVEL - 10 * BINOMIAL
-    assert with_all[name].error == pytest.approx(without[name].error, rel=0.02)
+def test_other_tasks_and_pools_are_refused(task: Gaussian, pools: Pools) -> None:
+    assert Oracle.skip(task) is None
+    assert Oracle.skip(Peak()) == "answers with one interval on one parameter"
+
+    class Unknown(Lump):
+        answer = "interval"
+        parameters = task.parameters
+
+    assert Oracle.skip(Unknown()) == "the densities of the task's events are not known"
+
+    class Rows:
+        role = "train"
+
+    with pytest.raises(DataError, match="the events in the train pool are not known"):
+        Oracle(task).fit(Rows(), Rows())  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="no nuisance parameter 'scale'"):
+        Oracle(task, profiled=("scale",))
+
+
+def test_no_answer_is_made_up(task: Gaussian, pools: Pools) -> None:
+    method = fitted(task, pools)
+    _, seen = toy(task, pools, 2)
+    with pytest.raises(FitError):
+        method.predict(Observation(("x", "y"), np.empty((2, 0))))
+    broken = seen.values.copy()
+    broken[0, 5] = math.nan
+    with pytest.raises(FitError, match=r"1 of .* events have no density that is a number"):
+        method.predict(Observation(("x", "y"), broken))
+    far = seen.values.copy()
+    far[:, :3] = 1e200  # the square overflows: no component reaches so far
+    with np.errstate(over="ignore"), pytest.raises(FitError, match=r"3 of .* by none of the 2"):
+        method.predict(Observation(("x", "y"), far))
+    with pytest.raises(DataError, match="no column 'y'"):
+        method.predict(Observation(("x",), seen.values[:1]))
+    with pytest.raises(ModelMismatchError, match="has not been fitted"):
+        Oracle(task).predict(seen)
+
+
+def test_save_and_load(task: Gaussian, pools: Pools, tmp_path: Path) -> None:
+    method = fitted(task, pools, profiled=("bkg_scale",), level=0.9)
+    method.save(tmp_path)
+    _, seen = toy(task, pools, 4)
+    assert Oracle.load(tmp_path, task).predict(seen) == method.predict(seen)
+    with pytest.raises(ModelMismatchError, match="has not been fitted"):
+        Oracle(task).save(tmp_path)
+    other = Gaussian()
+    other.model = GaussianModel(signal_width=0.8)
+    with pytest.raises(ModelMismatchError, match=r"oracle\.json was trained with components"):
+        Oracle.load(tmp_path, other)
+    path = tmp_path / "oracle.json"
+    document = json.loads(path.read_text())
+    del document["profiled"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match="lacks profiled"):
+        Oracle.load(tmp_path, task)
+    path.write_text("{")
+    with pytest.raises(DataError, match="is not a trained model's JSON"):
+        Oracle.load(tmp_path, task)

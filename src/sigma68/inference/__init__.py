@@ -2,8 +2,11 @@
 
 - `poisson`: one or many bins, one parameter, no nuisances: the interval of a counting method.
 - `likelihood`: the extended unbinned likelihood of a closed-form model, with its constraints.
+- `unbinned`: that of a mixture of components whose densities are known, whatever they are; a
+  million events take some milliseconds. `factors`: how parameters scale its components.
+- `information`: the smallest error that a measurement of such a mixture can have.
 - `profile`: minimum and profile-likelihood interval of any -2 ln L: MINUIT where only the
-  function is known, Newton where its derivatives are.
+  function is known, Newton where its derivatives are. `fitting` chooses between them.
 
 -2 ln L everywhere: one standard deviation is a rise by 1.
 """

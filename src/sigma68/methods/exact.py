@@ -6,15 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
-from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsError
-from sigma68.inference.levels import z_of_level
+from sigma68.errors import DataError, ModelMismatchError, SettingsError
+from sigma68.inference.fitting import profile_interval
 from sigma68.inference.likelihood import ClosedForm, ConstrainedLikelihood
-from sigma68.inference.profile import ProfileInterval, minuit_interval, newton_interval
 from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.protocols import KnownLikelihood, Pool, Progress, Task
-from sigma68.types import LEVEL, AnswerKind, Interval, Observation, Prediction
+from sigma68.types import LEVEL, AnswerKind, Observation, Prediction
 
 __all__ = ["Exact"]
 
@@ -114,34 +111,8 @@ class Exact:
             profiled=self.profiled,
             fixed=self._fixed,
         )
-        found = self._interval(target)
-        width = found.upper - found.lower
-        interval = Interval(
-            mu_hat=float(found.best[0]),
-            delta_mu_hat=width / (2 * z_of_level(self.level)),
-            lower=found.lower,
-            upper=found.upper,
-            level=self.level,
-            fitted=target.nuisance_errors(found.best, found.errors),
-        )
+        interval = profile_interval(target, self.task.parameters[0], self.level)
         return Prediction.interval(target.parameters[0], interval)
-
-    def _interval(self, target: ConstrainedLikelihood) -> ProfileInterval:
-        parameter = self.task.parameters[0]
-        span = parameter.high - parameter.low
-        zeros = np.zeros(len(self.profiled))
-        starts = [np.append(parameter.low + fraction * span, zeros) for fraction in (0.5, 0.1, 0.9)]
-        steps = np.append(0.1 * span, zeros + 1)
-        if target.smooth is None:
-            return minuit_interval(target.value, starts, steps, target.names, self.level)
-        try:
-            return newton_interval(target.derivatives, starts[0], self.level)
-        except FitError as newton:
-            # Not lost yet: MINUIT is slower and more patient.
-            try:
-                return minuit_interval(target.value, starts, steps, target.names, self.level)
-            except FitError as minuit:
-                raise FitError(f"neither Newton ({newton}) nor MINUIT ({minuit}) fits") from minuit
 
     def save(self, folder: Path) -> None:
         """Write exact.json into an existing folder: the settings, and the task they are for.

@@ -27,6 +27,8 @@ __all__ = ["GaussianModel"]
 
 FloatArray = npt.NDArray[np.float64]
 _ORDER = ("mu", "shift", "bkg_scale")
+_COMPONENTS = ("background", "signal")
+_FACTORS = (("bkg_scale",), ("mu",))
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,28 @@ class GaussianModel:
         )
         return density
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Background and signal, for methods that know densities but no `shift`."""
+        return _COMPONENTS
+
+    @property
+    def factors(self) -> tuple[tuple[str, ...], ...]:
+        """What multiplies the expected events of each component."""
+        return _FACTORS
+
+    def component_yields(self) -> FloatArray:
+        """Expected events of background and signal with all factors 1, (2,)."""
+        return np.array([self.background_events, self.signal_events])
+
+    def log_densities(self, observation: Observation) -> FloatArray:
+        """The logarithms of the two normal densities at each event with no shift, (2, n_events)."""
+        x = np.asarray(observation["x"], dtype=np.float64)
+        y = np.asarray(observation["y"], dtype=np.float64)
+        background = _log_normal(x, y, self.background_width)
+        signal = _log_normal(x - self.signal_x, y - self.signal_y, self.signal_width)
+        return np.stack([background, signal])
+
     def derivatives(
         self,
         observation: Observation,
@@ -108,8 +132,13 @@ class GaussianModel:
 
 
 def _normal(x: FloatArray, y: FloatArray, width: float) -> FloatArray:
-    density: FloatArray = np.exp(-(x**2 + y**2) / (2 * width**2)) / (2 * math.pi * width**2)
+    density: FloatArray = np.exp(_log_normal(x, y, width))
     return density
+
+
+def _log_normal(x: FloatArray, y: FloatArray, width: float) -> FloatArray:
+    log: FloatArray = -(x**2 + y**2) / (2 * width**2) - math.log(2 * math.pi * width**2)
+    return log
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator,unused-ignore]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import DataError, NuisanceError
+from sigma68.inference.factors import Factors, normalisations
+from sigma68.inference.information import component_information, smallest_error
+from sigma68.inference.unbinned import shares_of
 from sigma68.seeds import stream
 from sigma68.tasks.gaussian.model import GaussianModel
 from sigma68.types import Labelled, Nuisance, Observation, PoolStatistics
@@ -23,7 +27,8 @@ PROCESSES = ("background", "signal")
 class GaussianPool:
     """One role's events: pseudo-experiments come from the density, never from rows.
 
-    It knows its likelihood (`expected`, `density`, `derivatives`). For methods that learn from
+    It knows its likelihood (`expected`, `density`, `derivatives`), the components it is made of
+    and how narrow an interval can be at best. For methods that learn from
     events, `labelled` holds `n_rows` of them, half signal and half background, from a stream of
     this role and split seed.
     """
@@ -108,6 +113,38 @@ class GaussianPool:
     ) -> tuple[float, FloatArray, FloatArray]:
         """-2 ln L with gradient and Hessian, see `GaussianModel.derivatives`."""
         return self.model.derivatives(observation, parameters, nuisances)
+
+    def components(self) -> GaussianModel:
+        """Background and signal, see `GaussianModel.log_densities`."""
+        return self.model
+
+    def best_widths(
+        self, parameters: Mapping[str, float], profiled: Collection[str]
+    ) -> dict[str, float]:
+        """The narrowest intervals, see `sigma68.protocols.KnownBest`: integrated over the plane."""
+        factors = Factors(self.model.factors)
+        mu = parameters["mu"]
+        information = component_information(
+            *_plane(self.model), factors.scales({"mu": mu, "bkg_scale": 1.0})
+        )
+        fitted = normalisations(self.model.factors, self.nuisances, profiled)
+        widths = {}
+        for name, own in (("statistics", ()), ("normalisations", fitted)):
+            if own or name == "statistics":
+                error = smallest_error(information, factors, "mu", mu, own, {"bkg_scale": 1.0})
+                widths[name] = 2 * error
+        return widths
+
+
+@cache
+def _plane(model: GaussianModel) -> tuple[FloatArray, FloatArray]:
+    """Shares of the components on a grid of points, and what each point weighs in an integral."""
+    axis, step = np.linspace(-7, 7, 281, retstep=True)
+    x, y = (coordinate.ravel() for coordinate in np.meshgrid(axis, axis))
+    points = Observation(("x", "y"), np.stack([x, y]))
+    shares = shares_of(model.log_densities(points), model.component_yields())
+    density = model.density(points, {"mu": 1.0}, {"shift": 0.0, "bkg_scale": 1.0})
+    return shares, density * float(step) ** 2
 
 
 def checked(declared: tuple[Nuisance, ...], given: Mapping[str, float]) -> dict[str, float]:

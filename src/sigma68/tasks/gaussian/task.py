@@ -95,6 +95,10 @@ class Gaussian:
         """The likelihood in closed form."""
         return self.model
 
+    def components(self) -> GaussianModel:
+        """Background and signal, as methods see them that know densities but no `shift`."""
+        return self.model
+
     def pseudo_experiment(self, pool: Pool, truth: Truth, stream: Stream) -> Observation:
         """A Poisson number of each process, drawn from the density of `truth` and shuffled.
 
