@@ -138,12 +138,13 @@ class ConditionalChoice:
     def log_density(self, features: Float32, value: npt.NDArray[np.integer]) -> Floats:
         """Logarithm of the probability of `value`, (n,)."""
         p = self.probabilities(features)
-        return np.log(np.take_along_axis(p, np.asarray(value, np.int64)[None], axis=0)[0])
+        own: Floats = np.take_along_axis(p, np.asarray(value, np.int64)[None], axis=0)[0]
+        return np.log(own)
 
     def quantile(self, features: Float32, u: Floats) -> npt.NDArray[np.int64]:
         """The value, int64 (n,), at the probability `u`, (n,)."""
         below = np.cumsum(self.probabilities(features), axis=0)[:-1]
-        return (u[None] >= below).sum(axis=0)
+        return np.asarray((u[None] >= below).sum(axis=0), np.int64)
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.floating]]:
         """What `from_arrays` reads."""
@@ -189,8 +190,7 @@ def _network(arrays: Mapping[str, npt.NDArray[np.floating]]) -> Perceptron | Non
     if len(given) < len(_NAMES):
         raise ValueError(f"a network without {', '.join(set(_NAMES) - set(given))}")
     parts = [np.ascontiguousarray(arrays[name], np.float32) for name in _NAMES]
-    shift, scale, w1, b1, w2, b2, w3, b3 = parts
-    f, h, o = shift.shape, b1.shape, b3.shape
+    f, h, o = (parts[_NAMES.index(name)].shape for name in ("shift", "b1", "b3"))
     shapes = (f, f, h + f, h, h + h, h, o + h, o)
     if any(part.shape != shape for part, shape in zip(parts, shapes, strict=True)) or len(f) != 1:
         raise ValueError("the layers of a network do not fit together")

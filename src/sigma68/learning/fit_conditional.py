@@ -75,8 +75,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained conditional, and how well it describes events: mean -ln density of those trained
-    on and of those set aside; `gain` is what the features brought for the latter."""
+    """A trained conditional, and how well it describes events.
+
+    `trained` and `aside` are the mean of -ln density over those trained on and those set aside;
+    `gain` is what the features brought for the latter.
+    """
 
     conditional: ConditionalDensity | ConditionalChoice
     trained: float
@@ -188,15 +191,12 @@ class _Network(nn.Module):
 
     def __init__(self, n_in: int, hidden: int, n_out: int) -> None:
         super().__init__()
+        last = nn.Linear(hidden, n_out)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(
-            nn.Linear(n_in, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, n_out),
+            nn.Linear(n_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), last
         )
-        nn.init.zeros_(self.layers[4].weight)
-        nn.init.zeros_(self.layers[4].bias)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.layers(x)
@@ -250,12 +250,8 @@ def _train(
     inside, outside = torch.nonzero(~aside)[:, 0], torch.nonzero(aside)[:, 0]
     net = _Network(x.shape[1], settings.hidden, n_out)
     mean = copy.deepcopy(net)
-    best, best_loss, since, done = (
-        copy.deepcopy(mean),
-        _loss(mean, x, target, w, outside, loss_of),
-        0,
-        0,
-    )
+    best, best_loss = copy.deepcopy(mean), _loss(mean, x, target, w, outside, loss_of)
+    since = done = 0
     per_pass = max(1, len(inside) // settings.batch)
     passes = max(1, min(settings.passes, settings.steps // per_pass))
     optimiser = torch.optim.AdamW(
@@ -264,17 +260,18 @@ def _train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=passes * per_pass, pct_start=0.1
     )
-    for done in range(1, passes + 1):
+    for _ in range(passes):
         order = inside[torch.randperm(len(inside))]
-        for batch in order[: per_pass * settings.batch].split(settings.batch):
+        for batch in torch.split(order[: per_pass * settings.batch], settings.batch):
             weights = w[batch]
             loss = (loss_of(net(x[batch]), target[batch]) * weights).sum() / weights.sum()
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
             schedule.step()
             _follow(mean, net, settings.averaging)
+        done += 1
         aside_loss = _loss(mean, x, target, w, outside, loss_of)
         if aside_loss < best_loss:
             best, best_loss, since = copy.deepcopy(mean), aside_loss, 0
@@ -312,7 +309,7 @@ def _loss(
     loss_of: Callable[[Tensor, Tensor], Tensor],
 ) -> float:
     total = 0.0
-    for part in index.split(65536):
+    for part in torch.split(index, 65536):
         total += float((loss_of(net(x[part]), target[part]) * w[part]).sum())
     return total / float(w[index].sum())
 

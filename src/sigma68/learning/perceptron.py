@@ -55,7 +55,7 @@ class Perceptron:
 
 @njit(cache=True, nogil=True)
 def _layer(w, b, x, n_in, y, n_out, n, rectify):  # type: ignore[no-untyped-def]
-    """y = w x + b for n events, inputs added in their order, four at a time."""
+    """Put w x + b into y for n events, inputs added in their order, four at a time."""
     whole = n_in - n_in % 4
     for j in range(n_out):
         row = y[j]
