@@ -8,7 +8,8 @@ features of the event. A quantity with a few values has a table of probabilities
 density is exact, whose samples cost one pass, and in which what comes last can be integrated away.
 
 Piecewise-linear densities: Müller et al., ACM Trans. Graph. 38 (2019) 145, section 4.2.
-Positive numbers are made with (x + sqrt(x^2 + 4)) / 2, which needs no exponential.
+Positive numbers are made with (x + sqrt(x^2 + 4)) / 2, which needs no exponential; heights are
+the squares of such numbers, so that a density may vary by orders of magnitude.
 
 This file evaluates; `fit_conditional` trains. Events do not influence each other: the same event
 gives the same bits in any company.
@@ -42,7 +43,7 @@ Float32 = npt.NDArray[np.float32]
 
 WIDTH_FLOOR = 0.02
 """Added to each bin's width before they are made to sum to 1: no bin vanishes."""
-HEIGHT_FLOOR = 0.002
+HEIGHT_FLOOR = 1e-4
 """Added to each knot's height: the density is nowhere 0, and its inverse is well defined."""
 
 CHOICE_FLOOR = 1e-4
@@ -259,6 +260,14 @@ def _positive(raw, first, last, n, floor):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _squared(raw, first, last, n, floor):  # type: ignore[no-untyped-def]
+    for k in range(first, last):
+        row = raw[k]
+        for e in range(n):
+            row[e] = row[e] * row[e] + floor
+
+
+@njit(cache=True, nogil=True)
 def _sums(raw, bins, n, width, area):  # type: ignore[no-untyped-def]
     """Total width and area (before normalisation) of each event's density."""
     half = np.float32(0.5)
@@ -323,7 +332,8 @@ def _conditional(  # type: ignore[no-untyped-def]
             features, first, n, shift, scale, w1, b1, w2, b2, w3, b3, inputs, h1, h2, raw
         )
         _positive(raw, 0, bins, n, np.float32(WIDTH_FLOOR))
-        _positive(raw, bins, 2 * bins + 1, n, np.float32(HEIGHT_FLOOR))
+        _positive(raw, bins, 2 * bins + 1, n, np.float32(0.0))
+        _squared(raw, bins, 2 * bins + 1, n, np.float32(HEIGHT_FLOOR))
         _sums(raw, bins, n, width, area)
         for e in range(n):
             i = first + e

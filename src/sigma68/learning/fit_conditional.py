@@ -31,6 +31,9 @@ __all__ = ["Fitted", "Sample", "TrainingSettings", "fit_choice", "fit_density", 
 
 Floats = npt.NDArray[np.float64]
 
+_FEWEST = 20  # effective events beyond the last knot but one
+_LEAST_HEIGHT = 1e-7  # of a marginal density
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -139,20 +142,33 @@ def fit_choice(
 
 
 def fit_marginal(sample: Sample, settings: TrainingSettings) -> Marginal:
-    """The density of the target alone: knots at its quantiles, heights by maximum likelihood."""
+    """The density of the target alone: knots at its quantiles, heights by maximum likelihood.
+
+    Towards both ends knots follow each other at halved tails, as far as there are events.
+    """
     own = ~sample.aside
     order = np.argsort(sample.target[own])
     x, w = sample.target[own][order], sample.weights[own][order]
     rank = (np.cumsum(w) - w / 2) / w.sum()
-    knots = np.interp(np.linspace(0, 1, settings.marginal_bins + 1), rank, x)
+    levels = _levels(settings.marginal_bins, _FEWEST / (w.sum() ** 2 / (w @ w)))
+    knots = np.interp(levels, rank, x)
     knots[0], knots[-1] = 0.0, 1.0
     knots = _apart(knots)
     return Marginal(knots, _best_heights(knots, x, w))
 
 
+def _levels(bins: int, least: float) -> Floats:
+    """Probabilities below the knots: even steps, and halved ones at both ends down to `least`."""
+    step = 1.0 / bins
+    halvings = max(0, int(np.log2(step / least)))
+    tail = step * 0.5 ** np.arange(halvings, 0, -1)
+    even = np.linspace(0, 1, bins + 1)
+    return np.concatenate([[0.0], tail, even[1:-1], 1.0 - tail[::-1], [1.0]])
+
+
 def _apart(knots: Floats) -> Floats:
     """Knots with every bin at least 1e-4 wide, in order and from 0 to 1."""
-    widths = np.maximum(np.diff(knots), 1e-4)
+    widths = np.maximum(np.diff(knots), 1e-5)
     result = np.concatenate([[0.0], np.cumsum(widths / widths.sum())])
     result[-1] = 1.0
     return result
@@ -182,7 +198,7 @@ def _best_heights(knots: Floats, x: Floats, w: Floats) -> Floats:
         heights = new
         if done:
             break
-    heights = np.maximum(heights, 1e-3 * np.median(heights))
+    heights = np.maximum(heights, _LEAST_HEIGHT)
     return heights / float(np.sum(widths * (heights[1:] + heights[:-1]) / 2))
 
 
@@ -211,7 +227,7 @@ def _density_loss(raw: Tensor, y: Tensor) -> Tensor:
     """-ln of the piecewise-linear density at y, (n,)."""
     bins = (raw.shape[1] - 1) // 2
     width = _squareplus(raw[:, :bins]) + WIDTH_FLOOR
-    height = _squareplus(raw[:, bins:]) + HEIGHT_FLOOR
+    height = _squareplus(raw[:, bins:]).square() + HEIGHT_FLOOR
     edges = torch.cumsum(width, dim=1)
     total = edges[:, -1]
     area = 0.5 * (width * (height[:, 1:] + height[:, :-1])).sum(dim=1)
@@ -251,7 +267,7 @@ def _train(
     net = _Network(x.shape[1], settings.hidden, n_out)
     mean = copy.deepcopy(net)
     best, best_loss = copy.deepcopy(mean), _loss(mean, x, target, w, outside, loss_of)
-    since = done = 0
+    since = done = taken = 0
     per_pass = max(1, len(inside) // settings.batch)
     passes = max(1, min(settings.passes, settings.steps // per_pass))
     optimiser = torch.optim.AdamW(
@@ -270,7 +286,8 @@ def _train(
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
             schedule.step()
-            _follow(mean, net, settings.averaging)
+            taken += 1
+            _follow(mean, net, min(settings.averaging, (1 + taken) / (10 + taken)))
         done += 1
         aside_loss = _loss(mean, x, target, w, outside, loss_of)
         if aside_loss < best_loss:

@@ -160,6 +160,11 @@ def _nothing(n: int) -> Float32:
     return np.empty((0, n), np.float32)
 
 
+def _chosen(array: npt.NDArray[Any], index: Integers) -> npt.NDArray[Any]:
+    """Some columns, with the events contiguous: an index alone gives them in another order."""
+    return np.take(array, index, axis=1)
+
+
 def _density_of(chain: tuple[Conditional, ...], step: int) -> ConditionalDensity:
     conditional = chain[step]
     assert isinstance(conditional, ConditionalDensity)  # noqa: S101  checked when loaded
@@ -214,15 +219,15 @@ def _with_jets(
     """Draw the jets of the events that have some, each time going on with those alone."""
     frame[A_JET] = _choice_of(chain, A_JET).quantile(features, uniform[A_JET])
     one = np.flatnonzero(frame[A_JET] > 0)
-    u1, f1, x1 = uniform[:, one], frame[:, one], features[:, one]
+    u1, f1, x1 = _chosen(uniform, one), _chosen(frame, one), _chosen(features, one)
     _draw(chain, _JET1, u1, f1, x1)
     f1[A_SECOND] = _choice_of(chain, A_SECOND).quantile(x1, u1[A_SECOND])
     two = np.flatnonzero(f1[A_SECOND] > 0)
-    u2, f2, x2 = u1[:, two], f1[:, two], x1[:, two]
+    u2, f2, x2 = _chosen(u1, two), _chosen(f1, two), _chosen(x1, two)
     _draw(chain, _JET2, u2, f2, x2)
     f2[FURTHER] = _choice_of(chain, FURTHER).quantile(x2, u2[FURTHER])
     more = np.flatnonzero(f2[FURTHER] > 0)
-    u3, f3, x3 = u2[:, more], f2[:, more], x2[:, more]
+    u3, f3, x3 = _chosen(u2, more), _chosen(f2, more), _chosen(x2, more)
     add_features(FURTHER, f3, x3)
     _draw(chain, (FURTHER_PT,), u3, f3, x3)
     f2[:, more] = f3
@@ -238,9 +243,11 @@ def _log_density(chain: tuple[Conditional, ...], frame: Floats) -> Floats:
     a_jet = _choice_of(chain, A_JET).probabilities(features)
     none = np.flatnonzero(frame[A_JET] == 0)
     some = np.flatnonzero(frame[A_JET] > 0)
-    lost = _lost(chain, JET1_PT, frame[:, none], features[:, none])
+    lost = _lost(chain, JET1_PT, _chosen(frame, none), _chosen(features, none))
     total[none] += np.log(a_jet[0, none] + a_jet[1, none] * lost)
-    total[some] += np.log(a_jet[1, some]) + _of_jets(chain, frame[:, some], features[:, some])
+    total[some] += np.log(a_jet[1, some]) + _of_jets(
+        chain, _chosen(frame, some), _chosen(features, some)
+    )
     unseen = (frame[TAU_PT] < TAU_THRESHOLD_GEV) | (frame[LEP_PT] < LEPTON_THRESHOLD_GEV)
     for there, pt in ((A_JET, JET1_PT), (A_SECOND, JET2_PT)):
         unseen |= (frame[there] > 0) & (frame[pt] <= JET_THRESHOLD_GEV)
@@ -254,13 +261,13 @@ def _of_jets(chain: tuple[Conditional, ...], frame: Floats, features: Float32) -
     second = _choice_of(chain, A_SECOND).probabilities(features)
     one = np.flatnonzero(frame[A_SECOND] == 0)
     two = np.flatnonzero(frame[A_SECOND] > 0)
-    lost = _lost(chain, JET2_PT, frame[:, one], features[:, one])
+    lost = _lost(chain, JET2_PT, _chosen(frame, one), _chosen(features, one))
     total[one] += np.log(second[0, one] + second[1, one] * lost)
-    f2, x2 = frame[:, two], features[:, two]
+    f2, x2 = _chosen(frame, two), _chosen(features, two)
     added = np.log(second[1, two]) + _summed(chain, _JET2, f2, x2)
     added += _choice_of(chain, FURTHER).log_density(x2, f2[FURTHER].astype(np.int64))
     more = np.flatnonzero(f2[FURTHER] > 0)
-    f3, x3 = f2[:, more], x2[:, more]
+    f3, x3 = _chosen(f2, more), _chosen(x2, more)
     add_features(FURTHER, f3, x3)
     added[more] += _summed(chain, (FURTHER_PT,), f3, x3)
     total[two] += added
