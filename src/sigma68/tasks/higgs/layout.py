@@ -20,7 +20,14 @@ from numba import njit
 from sigma68.tasks.higgs.dataset import EventBatch
 from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 
-__all__ = ["EventLayout", "LayoutBuilder", "build_layout", "fill_alias_table", "load_layout"]
+__all__ = [
+    "EventLayout",
+    "LayoutBuilder",
+    "build_layout",
+    "empty_layout",
+    "fill_alias_table",
+    "load_layout",
+]
 
 _FULL: Final = (1 << 32) - 1
 _LINE: Final = 64
@@ -195,6 +202,34 @@ class FolderStore:
         return np.asarray(np.memmap(path, dtype, "r+", shape=shape))
 
 
+def empty_layout(
+    counts: npt.NDArray[np.int64],
+    sumw: npt.NDArray[np.float64],
+    uniform: npt.NDArray[np.bool_],
+    store: ArrayStore,
+    *,
+    hard_event: bool = False,
+) -> EventLayout:
+    """A layout whose arrays are yet to be filled.
+
+    `counts`, `sumw` and `uniform` are the rows of each process, their expected events, and
+    whether their weights are all equal, (4,); arrays are made in `store`.
+    """
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    n = int(starts[-1])
+    tables = not bool(uniform.all())
+    return EventLayout(
+        rows=store.new("rows", np.float32, (n, len(PRIMARIES))),
+        starts=starts,
+        sumw=sumw.astype(np.float64),
+        weights=store.new("weights", np.float64, (n,)),
+        threshold=store.new("threshold", np.uint32, (n,), tables),
+        alias=store.new("alias", np.uint32, (n,), tables),
+        uniform=uniform.astype(np.bool_),
+        hard_event=store.new("hard_event", np.int64, (n,)) if hard_event else None,
+    )
+
+
 class LayoutBuilder:
     """Fills the layout of one pool while its events stream past, in the order of the file.
 
@@ -220,21 +255,9 @@ class LayoutBuilder:
         *,
         hard_event: bool = False,
     ) -> None:
-        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        n = int(starts[-1])
-        tables = not bool(uniform.all())
         self._scale = scale.astype(np.float64)
-        self._cursor = starts[:-1].copy()
-        self._layout = EventLayout(
-            rows=store.new("rows", np.float32, (n, len(PRIMARIES))),
-            starts=starts,
-            sumw=sumw.astype(np.float64),
-            weights=store.new("weights", np.float64, (n,)),
-            threshold=store.new("threshold", np.uint32, (n,), tables),
-            alias=store.new("alias", np.uint32, (n,), tables),
-            uniform=uniform.astype(np.bool_),
-            hard_event=store.new("hard_event", np.int64, (n,)) if hard_event else None,
-        )
+        self._layout = empty_layout(counts, sumw, uniform, store, hard_event=hard_event)
+        self._cursor = self._layout.starts[:-1].copy()
 
     def add(self, batch: EventBatch, chosen: npt.NDArray[np.bool_]) -> None:
         """Append the `chosen` events of a batch of primaries."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,7 @@ from sigma68.tasks.higgs.layout import (
 )
 from sigma68.tasks.higgs.split import ROLES, SHARES, Census, take_census
 
-__all__ = ["IN_MEMORY_ROWS", "cache_folder", "content_identity", "open_layouts"]
+__all__ = ["IN_MEMORY_ROWS", "cache_folder", "content_identity", "made_once", "open_layouts"]
 
 IN_MEMORY_ROWS: Final = 4_000_000
 """Files with more rows than this are laid out on disk."""
@@ -96,10 +96,7 @@ def open_layouts(
     key = hashlib.blake2b(f"{name} {SHARES} {_VERSION}".encode(), digest_size=16).hexdigest()
     folder = cache_folder() / "layouts" / key
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_suffix(".lock")):
-            if not folder.exists():
-                _convert(file, split_seed, folder)
+        made_once(folder, lambda temporary: _convert(file, split_seed, temporary))
         sums = np.array(json.loads((folder / "sums.json").read_text(encoding="utf-8")))
         return {role: load_layout(folder / role) for role in ROLES}, sums
     except OSError as error:
@@ -110,30 +107,60 @@ def open_layouts(
         ) from error
 
 
+def made_once(
+    folder: Path,
+    make: Callable[[Path], None],
+    *,
+    waiting: Callable[[], None] = lambda: None,
+) -> None:
+    """Make a folder of the cache, unless it is there: whole or not at all, by one at a time.
+
+    `make` fills an empty folder, which gets its name at the end. `waiting` is called if another
+    program is making the same one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock"), waiting):
+        if folder.exists():
+            return
+        temporary = folder.with_suffix(".partial")
+        shutil.rmtree(temporary, ignore_errors=True)  # of one that was killed
+        try:
+            temporary.mkdir()
+            make(temporary)
+            temporary.replace(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time convert; the lock goes with the process that holds it."""
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Let one process at a time in; the lock goes with the process that holds it."""
     with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _convert(file: EventFile, split_seed: int, folder: Path) -> None:
-    temporary = folder.with_suffix(".partial")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a conversion that was killed
-    try:
-        stores: dict[str, ArrayStore] = {}
-        for role in ROLES:
-            (temporary / role).mkdir(parents=True)
-            stores[role] = FolderStore(temporary / role)
-        census = take_census(file, split_seed)
-        for role, layout in _lay_out(file, census, stores).items():
-            save_index(layout, temporary / role)
-        (temporary / "sums.json").write_text(json.dumps(census.sumw.tolist()), encoding="utf-8")
-        temporary.replace(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    stores: dict[str, ArrayStore] = {}
+    for role in ROLES:
+        (folder / role).mkdir()
+        stores[role] = FolderStore(folder / role)
+    census = take_census(file, split_seed)
+    for role, layout in _lay_out(file, census, stores).items():
+        save_index(layout, folder / role)
+    (folder / "sums.json").write_text(json.dumps(census.sumw.tolist()), encoding="utf-8")
 
 
 def _lay_out(
