@@ -62,7 +62,15 @@ SURFACE: dict[str, set[str]] = {
         "labelled_chunks",
         "write_toys",
     },
-    "sigma68.tasks.higgs.sources": {"DEFAULT", "NAMES", "located"},
+    "sigma68.tasks.higgs.sources": {"DEFAULT", "NAMES", "located", "spelled"},
+    "sigma68.tasks.higgs.emulate.source": {
+        *("BYTES_PER_ROW", "EVEN_MIXTURE", "MOST_ROWS", "NAME", "TRAIN_MIXTURE", "TRAIN_ROWS"),
+        *("EmulatedSource", "emulated_source", "in_short", "number_of_rows", "shares_of"),
+    },
+    "sigma68.tasks.higgs.emulate.pools": {"EmulatedPool", "open_emulated"},
+    "sigma68.tasks.higgs.emulate.writing": {
+        *("Emulated", "emulate_file", "emulated_file", "processes_of_rows"),
+    },
     "sigma68.tasks.higgs.sample": {"STRATA", "Sample", "sample_events"},
     "sigma68.tasks.higgs.export": {"export_events", "refuse_itself"},
     "sigma68.tasks.higgs.contents": {"AREAS", "Contents", "cells_of", "take_contents"},

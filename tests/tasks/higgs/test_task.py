@@ -41,20 +41,30 @@ def test_it_keeps_the_contracts(task: Higgs, pools: Pools) -> None:
     assert tuple(feature.name for feature in task.features) == FEATURES
 
 
-def test_without_a_source_it_opens_the_events_of_the_package(
+def test_without_a_source_it_opens_emulated_events(
     task: Higgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert task.default_source == "embedded" in task.sources
+    assert task.default_source == "emulated" in task.sources
+    monkeypatch.setenv("SIGMA68_CACHE", str(tmp_path / "cache"))
+    assert task.open().fingerprint == task.open("emulated:1:5M").fingerprint
+    assert task.open().final.n_rows == 5_000_000
+    assert not (tmp_path / "cache").exists()  # nothing is made before it is needed
+    assert task.spelled("emulated") == task.spelled("emulated:1") == "emulated:1:5M"
+    assert (task.spelled("public"), task.spelled("emulated.parquet")) == ("public", None)
+
+
+def test_it_opens_the_events_of_the_package(
+    task: Higgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(embedded, "PATH", tmp_path / "events.parquet")
-    for source in (None, "embedded"):
-        with pytest.raises(DataError, match=r"install sigma68 again.*--data PATH"):
-            task.open(source)
+    with pytest.raises(DataError, match=r"install sigma68 again.*--data PATH"):
+        task.open("embedded")
     made_events(20_000, seed=1).to_parquet(tmp_path / "made.parquet")
     pack(tmp_path / "made.parquet", embedded.PATH)
-    assert task.open().fingerprint == task.open("embedded").fingerprint
+    pools = task.open("embedded")
     # A compact file holds the same events in another order: others are in each pool.
-    assert task.open(str(tmp_path / "made.parquet")).fingerprint != task.open().fingerprint
-    assert sum(task.open()[role].n_rows for role in ROLES) == 20_000
+    assert task.open(str(tmp_path / "made.parquet")).fingerprint != pools.fingerprint
+    assert sum(pools[role].n_rows for role in ROLES) == 20_000
 
 
 def test_the_split_seed_reaches_the_pools(task: Higgs, tmp_path: Path) -> None:

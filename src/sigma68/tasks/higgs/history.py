@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sigma68.errors import DataError
 
-__all__ = ["KEY", "read_history"]
+__all__ = ["KEY", "in_words", "read_history"]
 
 KEY: Final = "sigma68"
 """The key of the Parquet file's metadata."""
@@ -37,3 +37,22 @@ def read_history(path: Path) -> dict[str, Any] | None:
             f"the metadata of {path} has no JSON object under {KEY!r}: get the file again"
         )
     return document
+
+
+def in_words(history: dict[str, Any] | None) -> str | None:
+    """What made the events, in a few words; None where a file does not say, or not in our way."""
+    kind = None if history is None else history.get("kind")
+    if history is None or kind not in ("emulation", "simulation"):
+        inner = None if history is None else history.get("of")
+        words = in_words(inner) if isinstance(inner, dict) else None
+        return None if words is None else f"a piece of {words}"
+    if kind == "simulation":
+        return "simulated events"
+    mixture = history.get("mixture")
+    shares = "in natural proportion"
+    if isinstance(mixture, dict):
+        shares = "mixed " + ", ".join(f"{name}={share}" for name, share in mixture.items())
+    return (
+        f"emulated events {shares}: seed {history.get('seed')}, "
+        f"weights {str(history.get('weights'))[:12]}"
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from sigma68.protocols import Pools
 from sigma68.seeds import stream
 from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.dataset import EventFile, open_parquet
+from sigma68.tasks.higgs.emulate.source import emulated_source
 from sigma68.tasks.higgs.layout import EventLayout
 from sigma68.tasks.higgs.nuisance import check_nuisances, process_scales
 from sigma68.tasks.higgs.regions import REGIONS, region_of
@@ -33,7 +34,7 @@ from sigma68.tasks.higgs.storage import (
 )
 from sigma68.types import Labelled, PoolStatistics
 
-__all__ = ["HiggsPool", "PoolWarning", "open_pools"]
+__all__ = ["HiggsPool", "PoolWarning", "fingerprint_of", "open_pools", "rows_in_words"]
 
 _CHUNK: Final = 1 << 18
 
@@ -45,21 +46,36 @@ class PoolWarning(UserWarning):
 class HiggsPool:
     """Events of one role (see `sigma68.protocols.Pool`).
 
+    Where rows are made on demand, `layout` makes them, and `n_rows` says how many there will be.
+
     Attributes
     ----------
-    layout
-        The rows, as kernels read them.
     note
         One sentence for people: rows, expected events, and whether weights were rescaled.
     """
 
-    def __init__(self, role: str, layout: EventLayout, fingerprint: str, note: str = "") -> None:
+    def __init__(
+        self,
+        role: str,
+        layout: EventLayout | Callable[[], EventLayout],
+        fingerprint: str,
+        note: str = "",
+        *,
+        n_rows: int | None = None,
+    ) -> None:
         self.role = role
-        self.layout = layout
+        self._layout = layout
         self.fingerprint = fingerprint
-        self.n_rows = layout.n_rows
         self.note = note
+        self.n_rows = self.layout.n_rows if n_rows is None else n_rows
         self._statistics: PoolStatistics | None = None
+
+    @property
+    def layout(self) -> EventLayout:
+        """The rows, as kernels read them."""
+        if not isinstance(self._layout, EventLayout):
+            self._layout = self._layout()
+        return self._layout
 
     def labelled(
         self, nuisances: Mapping[str, float] | None = None, *, max_rows: int | None = None
@@ -180,12 +196,13 @@ class HiggsPool:
 
 
 def open_pools(source: str, *, split_seed: int = 0, in_memory_rows: int = IN_MEMORY_ROWS) -> Pools:
-    """The four pools of a Parquet file of events (or of a folder with one).
+    """The four pools of a Parquet file of events (or of a folder with one), or of a name.
 
     Raises
     ------
     DataError
-        If the file is not what the task needs, or a pool has no signal or no background.
+        If the file is not what the task needs, a pool has no signal or no background, or the
+        name asks for what cannot be.
     OutputError
         If the cache cannot be written.
 
@@ -194,6 +211,11 @@ def open_pools(source: str, *, split_seed: int = 0, in_memory_rows: int = IN_MEM
     PoolWarning
         If a pool lacks one of the minor backgrounds.
     """
+    emulated = emulated_source(source)
+    if emulated is not None:
+        from sigma68.tasks.higgs.emulate.pools import open_emulated
+
+        return open_emulated(emulated, split_seed=split_seed)
     file = open_parquet(source)
     identity = content_identity(file)
     layouts, sumw = open_layouts(file, identity, split_seed, in_memory_rows=in_memory_rows)
@@ -203,24 +225,28 @@ def open_pools(source: str, *, split_seed: int = 0, in_memory_rows: int = IN_MEM
         role: HiggsPool(
             role,
             layouts[role],
-            _fingerprint(identity, split_seed, role),
+            fingerprint_of(identity, split_seed, role),
             _note(file, role, layouts[role], factor),
         )
         for role in ROLES
     }
-    return Pools(**pools, fingerprint=_fingerprint(identity, split_seed, "all"))
+    return Pools(**pools, fingerprint=fingerprint_of(identity, split_seed, "all"))
 
 
-def _fingerprint(identity: str, split_seed: int, role: str) -> str:
+def fingerprint_of(identity: str, split_seed: int, role: str) -> str:
+    """What identifies the pool of a role, or "all" pools, of data with this identity."""
     name = f"{identity} {split_seed} {SHARES} {role}"
     return hashlib.blake2b(name.encode(), digest_size=16, person=b"sigma68-pool").hexdigest()
 
 
+def rows_in_words(role: str, counts: npt.NDArray[np.int64], sumw: npt.NDArray[np.float64]) -> str:
+    """Rows of each process and expected events of a pool, for people."""
+    rows = ", ".join(f"{n} {name}" for name, n in zip(PROCESSES, counts, strict=True))
+    return f"{role}: {counts.sum()} rows ({rows}) for {sumw.sum():.0f} expected events"
+
+
 def _note(file: EventFile, role: str, layout: EventLayout, factor: float) -> str:
-    rows = ", ".join(
-        f"{n} {name}" for name, n in zip(PROCESSES, np.diff(layout.starts), strict=True)
-    )
-    note = f"{role}: {layout.n_rows} rows ({rows}) for {layout.sumw.sum():.0f} expected events"
+    note = rows_in_words(role, np.diff(layout.starts), layout.sumw)
     if factor != 1:
         note += (
             f"; all weights times {factor:.6g}, since the metadata of {file.path.name} promises "

@@ -9,26 +9,55 @@ from pathlib import Path
 from typing import Final
 
 from sigma68.errors import DataError
+from sigma68.protocols import Progress
 from sigma68.tasks.higgs import embedded
+from sigma68.tasks.higgs.emulate.source import emulated_source
 
-__all__ = ["DEFAULT", "NAMES", "located"]
+__all__ = ["DEFAULT", "NAMES", "located", "spelled"]
 
-DEFAULT: Final = "embedded"
-"""The events that come with the package."""
+DEFAULT: Final = "emulated"
+"""What is opened where no source is named."""
 
-NAMES: Final[tuple[str, ...]] = (DEFAULT, "public")
-"""All names; "public" is the public data set, once it was fetched."""
+NAMES: Final[tuple[str, ...]] = (DEFAULT, "embedded", "public")
+"""All names: emulated events (also as "emulated:SEED" and "emulated:SEED:ROWS"), the simulated
+ones that come with the package, and the public data set, once it was fetched."""
 
 
-def located(source: str | Path) -> Path:
-    """Where the events of `source` lie: a name of `NAMES`, or a path, which is returned as it is.
+def spelled(source: str) -> str | None:
+    """The one way to write a name, with all that it leaves to defaults; None for a path.
+
+    Raises
+    ------
+    DataError
+        If it is a name of emulated events that asks for what cannot be.
+    """
+    emulated = emulated_source(source)
+    if emulated is not None:
+        return str(emulated)
+    return source if source in NAMES else None
+
+
+def located(source: str | Path, progress: Progress | None = None) -> Path:
+    """Where the events of `source` lie: a name, or a path, which is returned as it is.
+
+    Emulated events are written to a file in the cache the first time; `progress` says how far
+    that is.
 
     Raises
     ------
     DataError
         If the events of a name are not on this machine, or the path is that of a pipe.
+    SettingsError
+        If so few events are to be emulated that a process would have none.
+    OutputError
+        If there is no room for emulated ones.
     """
-    if str(source) == DEFAULT:
+    emulated = emulated_source(source)
+    if emulated is not None:
+        from sigma68.tasks.higgs.emulate.writing import emulated_file
+
+        return emulated_file(emulated, progress)
+    if str(source) == "embedded":
         return _embedded()
     if str(source) == "public":
         return _public()

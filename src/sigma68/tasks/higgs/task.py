@@ -8,7 +8,7 @@ from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
 from sigma68.tasks.higgs.nuisance import MU, NUISANCES, check_nuisances, process_scales
 from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES
-from sigma68.tasks.higgs.sources import DEFAULT, NAMES
+from sigma68.tasks.higgs.sources import DEFAULT, NAMES, spelled
 from sigma68.types import (
     AnswerKind,
     Feature,
@@ -22,6 +22,7 @@ from sigma68.types import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sigma68.tasks.higgs.emulate.components import EmulatedComponents
     from sigma68.tasks.higgs.toys import Workspace
 
 __all__ = ["Higgs"]
@@ -46,7 +47,7 @@ class Higgs:
     def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
         """The pools of a Parquet file of events, of a folder that holds one, or of a name.
 
-        Without a source: those of the events that come with the package.
+        Without a source: emulated events (see `sigma68.tasks.higgs.emulate`).
 
         Raises
         ------
@@ -59,6 +60,16 @@ class Higgs:
         from sigma68.tasks.higgs.pools import open_pools
 
         return open_pools(DEFAULT if source is None else source, split_seed=split_seed)
+
+    def spelled(self, source: str) -> str | None:
+        """The one way to write a source that is a name, None for a path (see `sources.spelled`)."""
+        return spelled(source)
+
+    def components(self) -> EmulatedComponents:
+        """The processes of emulated events and their densities, for methods that need these."""
+        from sigma68.tasks.higgs.emulate.components import EmulatedComponents
+
+        return EmulatedComponents()
 
     def pseudo_experiment(self, pool: Pool, truth: Truth, stream: Stream) -> Observation:
         """A Poisson draw of the pool's events under `truth`, biased, thresholds applied.
