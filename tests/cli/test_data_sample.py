@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sigma68.cli import app
-from sigma68.cli.run import _absolute
+from sigma68.cli.run import _recorded
 from sigma68.tasks.gaussian.task import Gaussian
 from sigma68.tasks.higgs import embedded
 from sigma68.tasks.higgs.embedded.pack import pack
@@ -124,20 +124,26 @@ def test_without_the_events_of_the_package_it_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "PATH", tmp_path / "events.parquet")
-    said = sentence(sigma68("run", "counting", "--out", tmp_path / "run"))
+    said = sentence(sigma68("run", "counting", "--data", "embedded", "--out", tmp_path / "run"))
     assert "install sigma68 again" in said
     assert "--data PATH" in said
 
 
 def test_a_name_is_not_taken_for_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("embedded", "exact", "events.parquet"):
+    for name in ("embedded", "emulated:7", "exact", "events.parquet"):
         (tmp_path / name).mkdir()
-    assert _absolute("embedded", Higgs()) == "embedded"
-    assert _absolute("exact", Gaussian()) == "exact"
-    assert _absolute("exact", Higgs()) == str(tmp_path / "exact")
-    assert _absolute("events.parquet", Higgs()) == str(tmp_path / "events.parquet")
-    assert _absolute("nowhere.parquet", Higgs()) == "nowhere.parquet"
+    assert _recorded("embedded", Higgs()) == "embedded"
+    assert _recorded("emulated:7", Higgs()) == "emulated:7:5M"
+    assert _recorded("exact", Gaussian()) == "exact"
+    assert _recorded("exact", Higgs()) == str(tmp_path / "exact")
+    assert _recorded("events.parquet", Higgs()) == str(tmp_path / "events.parquet")
+    assert _recorded("nowhere.parquet", Higgs()) == "nowhere.parquet"
+
+
+def test_a_run_writes_down_what_a_default_stands_for() -> None:
+    assert _recorded(None, Higgs()) == _recorded("emulated", Higgs()) == "emulated:1:5M"
+    assert _recorded(None, Gaussian()) == "exact"
 
 
 @pytest.mark.parametrize("verb", ["sample", "export"])

@@ -388,7 +388,7 @@ def test_plot_draws_the_file_and_the_score_of_a_trained_method(
         seen.update(summary=summary, scored=scored)
         return out / "index.html"
 
-    monkeypatch.setattr("sigma68.run.models.trained", lambda name, task, pools: Scorer())
+    monkeypatch.setattr("sigma68.run.models.trained", lambda name, task, pools, progress: Scorer())
     # Drawing all of it takes half a minute and is tested with the figures.
     monkeypatch.setattr("sigma68.report.data.write_data_report", write)
     result = sigma68("data", "plot", events, "--method", "bdt", "--out", tmp_path)

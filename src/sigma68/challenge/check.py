@@ -15,7 +15,7 @@ from sigma68.challenge.failures import EntryToyError
 from sigma68.challenge.imports import missing_packages
 from sigma68.challenge.opening import Entry, open_entry
 from sigma68.errors import EntryError, SettingsError
-from sigma68.protocols import Pools, Task
+from sigma68.protocols import Pools, Progress, Task
 from sigma68.run.truth import draw_truth
 from sigma68.seeds import stream
 from sigma68.types import Interval, Observation, Truth
@@ -44,11 +44,12 @@ def check_entry(
     fit_seconds: float = 3600.0,
     predict_seconds: float = 20.0,
     report: Callable[[Finding], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Finding]:
     """Open, load, fit and ask the entry at `path` on a few toys of `task`.
 
-    `report` is called with each finding as it is made. Stops at the first error that makes
-    going on pointless.
+    `report` is called with each finding as it is made, `progress` while events are. Stops at the
+    first error that makes going on pointless.
 
     Raises
     ------
@@ -83,6 +84,7 @@ def check_entry(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             pools = task.open(data)
+            pools.prepare("train", "calibration", progress=progress)
         for warning in caught:
             note("warning", "data", str(warning.message))
         with EntryProcess(

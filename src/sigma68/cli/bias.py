@@ -18,7 +18,9 @@ BkgScale = Annotated[float, typer.Option(help="Factor on every background, 0.99 
 
 
 def bias(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Parquet file of events.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Parquet file of events, its folder, or a name.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Parquet file to write.")],
     tes: Tes = 1.0,
     jes: Jes = 1.0,
@@ -44,11 +46,13 @@ def bias(
         sigma68 bias in.parquet out.parquet --tes 1.02 --soft-met 1.5 --seed 7
     """
     from sigma68.cli.console import say, steps
+    from sigma68.cli.sources import made_ready
     from sigma68.tasks.higgs.dataset import open_parquet
     from sigma68.tasks.higgs.files import bias_file
 
     refuse_to_overwrite(target, force)
     values = nuisance_values(tes, jes, soft_met, ttbar_scale, diboson_scale, bkg_scale)
+    made_ready(source)
     n_rows = open_parquet(source).n_rows
     with steps("biasing") as progress:
         kept = bias_file(

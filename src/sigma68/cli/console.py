@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sigma68.run.progress import ProgressCallback, RunProgress
 
-__all__ = ["print_table", "run_bar", "say", "steps", "warn"]
+__all__ = ["plain_steps", "print_table", "run_bar", "say", "steps", "warn"]
 
 
 def say(text: str) -> None:
@@ -57,7 +57,7 @@ def steps(title: str) -> Iterator[Callable[[str, float], None]]:
     On a terminal it is a moving bar; elsewhere a plain line at most every ten seconds.
     """
     if not sys.stderr.isatty():
-        yield _plain_steps(title)
+        yield plain_steps(title)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -78,7 +78,8 @@ def steps(title: str) -> Iterator[Callable[[str, float], None]]:
         yield report
 
 
-def _plain_steps(title: str) -> Callable[[str, float], None]:
+def plain_steps(title: str) -> Callable[[str, float], None]:
+    """What takes the progress of work between other output: a line at most every ten seconds."""
     last = time.monotonic()
 
     def report(what: str, fraction: float) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sigma68.cli import data_fetch, data_merge, data_sample, data_validate
+from sigma68.cli import data_emulate, data_fetch, data_merge, data_sample, data_validate
 from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
+    from sigma68.protocols import Progress
     from sigma68.report.data import DataSource, ScoredEvents
 
 app = typer.Typer(
@@ -25,12 +26,16 @@ app.command("validate")(data_validate.validate)
 
 app.command("fetch")(data_fetch.fetch)
 
+app.command("emulate")(data_emulate.emulate)
+
 app.command("sample")(data_sample.sample)
 app.command("export")(data_sample.export)
 
 Source = Annotated[
     Path,
-    typer.Argument(metavar="PATH", help="Parquet file, its folder, or a name: embedded, public."),
+    typer.Argument(
+        metavar="PATH", help="Parquet file, its folder, or a name: emulated, embedded, public."
+    ),
 ]
 
 
@@ -52,11 +57,13 @@ def plot(
         sigma68 data plot events.parquet --out data-report --method bdt
     """
     from sigma68.cli.console import say, steps
+    from sigma68.cli.sources import made_ready
     from sigma68.report.data import summarise, write_data_report
 
+    made_ready(path)
     source = _source(path, shift)
     with steps(str(path)) as progress:
-        scored = None if method is None else _scored(path, method)
+        scored = None if method is None else _scored(path, method, progress)
         summary = summarise(source, progress)
         index = write_data_report(summary, out, scored=scored, progress=progress)
     say(f"figures of {source.n_rows:,} events: {index}")
@@ -71,10 +78,12 @@ def describe(path: Source) -> None:
         sigma68 data describe events.parquet
     """
     from sigma68.cli.console import print_table, say
+    from sigma68.cli.sources import made_ready
     from sigma68.discover import load_task
     from sigma68.report.data import NOMINAL
     from sigma68.report.data_summary import Yields
 
+    made_ready(path)
     source = _source(path, 0.0)
     before = {name: [0, 0.0] for name in source.processes}
     yields = Yields(source.regions, source.processes)
@@ -83,6 +92,9 @@ def describe(path: Source) -> None:
     for name, (rows, events) in _file_totals(path).items():
         before[name] = [rows, events]
     say(f"{path}: {source.n_rows:,} rows")
+    origin = _origin(path)
+    if origin is not None:
+        say(origin)
     print_table(
         ("process", "rows", "expected events", "after the thresholds"),
         [
@@ -106,6 +118,14 @@ def describe(path: Source) -> None:
         [(r, f"{pools[r].n_rows:,}") for r in ("train", "calibration", "scoring", "final")],
         title="Pools (default split)",
     )
+
+
+def _origin(path: Path) -> str | None:
+    """What made the file, as far as it says so itself."""
+    from sigma68.tasks.higgs.dataset import open_parquet
+    from sigma68.tasks.higgs.history import in_words, read_history
+
+    return in_words(read_history(open_parquet(path).path))
 
 
 def _file_totals(path: Path) -> dict[str, tuple[int, float]]:
@@ -152,7 +172,7 @@ def _source(path: Path, shift: float) -> DataSource:
     )
 
 
-def _scored(path: Path, name: str) -> ScoredEvents:
+def _scored(path: Path, name: str, progress: Progress) -> ScoredEvents:
     """The score of the trained method on events that it was not trained on."""
     from sigma68.discover import load_task
     from sigma68.report.data import ScoredEvents
@@ -160,9 +180,10 @@ def _scored(path: Path, name: str) -> ScoredEvents:
 
     task = load_task("higgs")
     pools = task.open(str(path))
-    method = trained(name, task, pools)
+    method = trained(name, task, pools, progress=progress)
     scores = getattr(method, "scores", None)
     if scores is None:
         raise SettingsError(f"the method {name!r} gives single events no score: leave out --method")
+    pools.prepare("scoring", progress=progress)
     events = pools.scoring.labelled()
     return ScoredEvents(name, scores(events.observation()), events)

@@ -15,7 +15,8 @@ def sample(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="IN", help="Parquet file of events, its folder, or a name: embedded, public."
+            metavar="IN",
+            help="Parquet file of events, its folder, or a name: emulated, embedded, public.",
         ),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Parquet file to write.")],
@@ -39,10 +40,12 @@ def sample(
     """
     from sigma68.cli.bias import refuse_to_overwrite
     from sigma68.cli.console import say, steps
+    from sigma68.cli.sources import made_ready
     from sigma68.tasks.higgs.sample import sample_events
 
     refuse_to_overwrite(target, force)
     names = [name.strip() for name in strata.split(",") if name.strip()]
+    made_ready(source)
     with steps("sampling") as progress:
         taken = sample_events(source, target, rows=rows, strata=names, seed=seed, progress=progress)
     say(f"{target}: {taken.n_rows:,} events of {taken.rows.sum():,}")
@@ -53,7 +56,7 @@ def export(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="What to write: embedded, public, or any file of events."
+            metavar="NAME", help="What to write: emulated, embedded, public, or any file of events."
         ),
     ],
     target: Annotated[Path, typer.Argument(metavar="PATH", help="Parquet file to write.")],
@@ -68,9 +71,11 @@ def export(
     """
     from sigma68.cli.bias import refuse_to_overwrite
     from sigma68.cli.console import say, steps
+    from sigma68.cli.sources import made_ready
     from sigma68.tasks.higgs.export import export_events
 
     refuse_to_overwrite(target, force)
+    made_ready(source)
     with steps("exporting") as progress:
         n_rows = export_events(source, target, progress=progress)
     say(f"{target}: {n_rows:,} events")

@@ -41,6 +41,7 @@ def check(
         sigma68 entry check entry.zip --data events.parquet --toys 10
     """
     from sigma68.challenge.check import check_entry
+    from sigma68.cli.console import plain_steps
     from sigma68.discover import load_task
 
     findings = check_entry(
@@ -52,6 +53,7 @@ def check(
         fit_seconds=fit_seconds,
         predict_seconds=predict_seconds,
         report=_show,
+        progress=plain_steps("preparing"),
     )
     errors = sum(finding.level == "error" for finding in findings)
     if errors:

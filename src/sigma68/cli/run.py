@@ -85,7 +85,7 @@ def run(
         task=chosen.name,
         method=method,
         entry=None if entry is None else str(entry.resolve()),
-        data=None if data is None else _absolute(data, chosen),
+        data=_recorded(data, chosen),
         sets=sets,
         toys=toys,
         seed=seed,
@@ -104,8 +104,20 @@ def run(
     say(f"report: {report}")
 
 
-def _absolute(data: str, task: Task) -> str:
-    """A path made independent of the working folder; a name that the task knows is left alone."""
-    path = Path(data)
-    named = data in (task.default_source, *getattr(task, "sources", ()))
-    return str(path.resolve()) if path.exists() and not named else data
+def _recorded(data: str | None, task: Task) -> str | None:
+    """A source as a run writes it down, so that it means the same events ever after.
+
+    The task's default by its name, a name in its one spelling, a path independent of the working
+    folder.
+    """
+    source = task.default_source if data is None else data
+    if source is None:
+        return None
+    spelled = getattr(task, "spelled", None)
+    name = source if source == task.default_source else None
+    if spelled is not None:
+        name = spelled(source)
+    if name is not None:
+        return str(name)
+    path = Path(source)
+    return str(path.resolve()) if path.exists() else source

@@ -6,17 +6,16 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sigma68.cli.by_process import by_process, process_names
 from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
     from sigma68.tasks.higgs.simulate.plan import Goal, Ledger
     from sigma68.tasks.higgs.simulate.production import MakerFactory
-
-_Number = TypeVar("_Number", int, float)
 
 
 def simulate(
@@ -135,7 +134,7 @@ def _goal(
         raise SettingsError("say how much to simulate, by one of --events, --hours and --shards")
     if mixture is not None and (shards is not None or "=" in (events or "")):
         raise SettingsError("--mixture shares out --events N or --hours: leave it out here")
-    chosen = _processes(process)
+    chosen = process_names(process)
     shares = _mixture(mixture, chosen)
     if hours is not None:
         if not 0 < hours < math.inf:
@@ -147,26 +146,13 @@ def _goal(
     return ShardCount(_counts("--shards", str(shards), chosen, lambda n: dict.fromkeys(every, n)))
 
 
-def _processes(given: str | None) -> tuple[str, ...] | None:
-    """The names given, each once; None if all are meant."""
-    from sigma68.tasks.higgs.schema import PROCESSES
-
-    if given is None:
-        return None
-    names = tuple(dict.fromkeys(name.strip() for name in given.split(",")))
-    for name in names:
-        if name not in PROCESSES:
-            raise SettingsError(f"there is no process {name!r}: choose from {', '.join(PROCESSES)}")
-    return names
-
-
 def _mixture(given: str | None, chosen: tuple[str, ...] | None) -> dict[str, float]:
     """The share of each process that is made."""
     from sigma68.tasks.higgs.simulate.plan import DEFAULT_MIXTURE
 
     if given is None:
         return {name: DEFAULT_MIXTURE[name] for name in chosen or DEFAULT_MIXTURE}
-    shares = _by_process("--mixture", given, chosen, float)
+    shares = by_process("--mixture", given, chosen, float)
     if not all(0 < share < math.inf for share in shares.values()):
         raise SettingsError(f"the shares of --mixture must be positive numbers, not {given}")
     if lacking := [name for name in chosen or () if name not in shares]:
@@ -184,34 +170,7 @@ def _counts(
     try:
         counts = share_out(int(given))
     except ValueError:
-        counts = _by_process(option, given, chosen, int)
+        counts = by_process(option, given, chosen, int)
     if any(count < 1 for count in counts.values()):
         raise SettingsError(f"{option} must be 1 or more, not {given}")
     return counts
-
-
-def _by_process(
-    option: str, given: str, chosen: tuple[str, ...] | None, number: Callable[[str], _Number]
-) -> dict[str, _Number]:
-    from sigma68.tasks.higgs.schema import PROCESSES
-
-    found: dict[str, _Number] = {}
-    for part in given.split(","):
-        name, equals, text = (word.strip() for word in part.partition("="))
-        if not equals and name not in PROCESSES:
-            raise SettingsError(f"{option} needs a number or NAME=NUMBER,..., not {_brief(given)}")
-        (known,) = _processes(name) or ()
-        if known in found or (chosen is not None and known not in chosen):
-            why = "twice" if known in found else "which --process leaves out"
-            raise SettingsError(f"{option} names {known} {why}: name each process once")
-        try:
-            found[known] = number(text)
-        except ValueError as error:
-            raise SettingsError(
-                f"{option} needs a number or NAME=NUMBER,..., not {_brief(given)}"
-            ) from error
-    return found
-
-
-def _brief(given: str) -> str:
-    return repr(given if len(given) <= 80 else f"{given[:77]}...")

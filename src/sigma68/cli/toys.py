@@ -19,7 +19,7 @@ from sigma68.cli.bias import (
 
 
 def toys(
-    data: Annotated[Path, typer.Option(help="Parquet file of events, or its folder.")],
+    data: Annotated[Path, typer.Option(help="Parquet file of events, its folder, or a name.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     mu: Annotated[float, typer.Option(min=0.0, help="Signal strength.")] = 1.0,
     tes: Tes = 1.0,
@@ -60,6 +60,7 @@ def toys(
     task = load_task("higgs")
     with steps("drawing") as progress:
         pools = task.open(str(data), split_seed=split_seed)
+        pools.prepare(pool, progress=progress)
         truth = Truth({"mu": mu}, nuisances)
         paths = write_toys(
             task,

@@ -22,7 +22,7 @@ from typing import IO, Any
 from sigma68.discover import load_task, method_class
 from sigma68.errors import OutputError, SettingsError
 from sigma68.files import clean_parts, explained, make_folder, write_json
-from sigma68.protocols import Pools, Task
+from sigma68.protocols import Pools, Progress, Task
 from sigma68.run import provenance, results
 from sigma68.run import settings as settings_file
 from sigma68.run.models import ensure_trained, model_key, settings_in_run
@@ -121,7 +121,9 @@ class _Run:
         self._same(about, ("data_fingerprint", "model_key", "entry_fingerprint"))
         module = None if settings.method is None else method_class(settings.method).__module__
         about["versions"] = provenance.versions(module)
+        about["leaves_out"] = self._left_out()
         self._write_pool_error(pools)
+        self._write_best_widths(pools)
         if provenance.read_provenance(self.out) is None:
             write_json(self.out / provenance.FILE_NAME, about)
 
@@ -179,9 +181,7 @@ class _Run:
                 str(settings.method), settings.method_settings, settings.nuisances
             ),
             retrain=retrain,
-            progress=lambda what, fraction: self._tell(
-                RunProgress(f"training: {what}", round(100 * fraction), 100)
-            ),
+            progress=self._step("training"),
         )
 
     def _open_entry(self, pools: Pools, scratch: Path) -> str:
@@ -189,6 +189,7 @@ class _Run:
         from sigma68.challenge.train_set import export_train
 
         entry = open_entry(Path(str(self.settings.entry)), scratch)
+        pools.prepare("train", progress=self._step("training events"))
         self.start["workdir"] = str(scratch)
         self.start["train"] = str(export_train(pools.train, scratch / "train.arrow"))
         return entry.fingerprint
@@ -204,9 +205,46 @@ class _Run:
         from sigma68.score.pool_error import pool_error
 
         # Methods fill their templates from the calibration pool; an entry has the training events.
-        templates = pools.calibration if self.settings.entry is None else pools.train
-        error = pool_error(templates.statistics(), pools[self.settings.pool].statistics())
+        templates = "calibration" if self.settings.entry is None else "train"
+        roles = (templates, self.settings.pool) if self._needs_events else (self.settings.pool,)
+        pools.prepare(*roles, progress=self._step("events"))
+        of_templates = pools[templates].statistics() if self._needs_events else None
+        error = pool_error(of_templates, pools[self.settings.pool].statistics())
         write_json(self.out / POOL, error.to_json())
+
+    def _write_best_widths(self, pools: Pools) -> None:
+        from sigma68.score.best_widths import FILE_NAME, best_widths
+
+        settings, task = self.settings, self.task
+        truths = [
+            draw_truth(task, settings.seed, s, 0, ()).parameters for s in range(settings.sets)
+        ]
+        found = best_widths(task, pools[settings.pool], truths, settings.nuisances)
+        if found is None:
+            # Another run may have begun in this folder, and ended before its first toy.
+            with explained(self.out / FILE_NAME):
+                (self.out / FILE_NAME).unlink(missing_ok=True)
+        else:
+            write_json(self.out / FILE_NAME, found.to_json())
+
+    @property
+    def _needs_events(self) -> bool:
+        """Whether an entry or the method learns from events (see `protocols.Method`)."""
+        method = self.settings.method
+        return method is None or bool(getattr(method_class(method), "needs_events", True))
+
+    def _left_out(self) -> str | None:
+        """What the method says it does not account for where these nuisances vary."""
+        if self.settings.method is None:
+            return None
+        say = getattr(method_class(self.settings.method), "leaves_out", None)
+        return None if say is None else say(self.task, self.settings.nuisances)
+
+    def _step(self, stage: str) -> Progress:
+        """What takes the progress of a step before the toys."""
+        return lambda what, fraction: self._tell(
+            RunProgress(f"{stage}: {what}", round(100 * fraction), 100)
+        )
 
     def _tell(self, how_far: RunProgress) -> None:
         if self.progress is not None:

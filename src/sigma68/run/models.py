@@ -90,6 +90,8 @@ def ensure_trained(
         _read_about(home, task, pools)
         return home
     learner = _made(cls, method, task, settings or {})
+    if getattr(cls, "needs_events", True):
+        pools.prepare("train", "calibration", progress=progress)
     learner.fit(pools.train, pools.calibration, progress)
     _save(learner, about, home)
     return home
