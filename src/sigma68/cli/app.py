@@ -98,7 +98,7 @@ def sigma68(
 ) -> None:
     """Measure with imperfect simulators, and say honestly how well you know the answer.
 
-    A first run, on simulated collisions that come with the package:
+    A first run, on emulated collisions, which are made in a minute and then kept:
 
         sigma68 run counting --sets 10 --toys 100 --out first-run
     """

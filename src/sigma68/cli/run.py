@@ -64,6 +64,8 @@ def run(
 
         sigma68 run bdt --data events.parquet --nuisances tes,jes --out bdt-run
 
+        sigma68 run bdt --data emulated:7:20M --out large-pools
+
         sigma68 run --entry entry.zip --data events.parquet --out entry-run
     """
     if out is None:
