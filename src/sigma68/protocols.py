@@ -151,6 +151,11 @@ class Method(Protocol):
     Constructed as `Cls(task)`; a method's own settings are keyword arguments with defaults. One
     that profiles nuisance parameters takes their names as `profiled`: a run gives those that it
     lets vary, since what varies is no secret of a challenge, only the values are.
+
+    Two more things a method may say: a class variable `needs_events = False` where `fit` reads no
+    events, so that a run makes none for it; and a class method `leaves_out(task, varied)` that
+    gives the sentence to stand in reports on what it does not account for where the nuisances
+    `varied` vary, or None.
     """
 
     name: ClassVar[str]
@@ -265,21 +270,21 @@ class ComponentSource(Protocol):
 
 
 @runtime_checkable
-class KnownBest(Protocol):
+class KnownBest(ComponentSource, Protocol):
     """A pool that knows how narrow an interval on its events can be at best."""
 
     def best_widths(
         self, parameters: Mapping[str, float], profiled: Collection[str]
-    ) -> Mapping[str, float]:
+    ) -> Mapping[str, float] | None:
         """Mean widths of the narrowest unbiased 68.27% intervals where `parameters` are true.
 
         Under "statistics" with every nuisance known; under "normalisations" with those of
-        `profiled` that only scale components fitted within their constraints, left out where
-        there are none of these.
+        `profiled` that scale components fitted within their constraints, left out where there are
+        none of these. None if nobody has computed them for these densities.
 
         Raises
         ------
         DataError
-            If they are not known at these parameters, or for other densities.
+            If they are not known at these parameters.
         """
         ...

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sigma68.report.comparison import scores_with_ties, write_comparison
+from sigma68.report.best_words import ratio_in_words
+from sigma68.report.comparison import coverage_and_width, scores_with_ties, write_comparison
+from sigma68.score.best_widths import BestWidths, over_best
 from sigma68.score.ranking import Ranking, rank
+from sigma68.score.table import interval_toys
 from tests.score.made_toys import MU, made_toys
 
 NAME = "a long name with $x$ and <b> in it.zip"
@@ -69,3 +72,37 @@ def test_one_entry_and_none_ranked(tmp_path: Path) -> None:
     assert "is alone" in alone.read_text()
     failing = rank({"bad": made_toys(5, 20, failures=0.9)}, MU, n_resamples=100)
     assert "No entry can be ranked" in write_comparison(failing, tmp_path).read_text()
+
+
+def test_how_far_each_entry_is_from_the_best_possible(tmp_path: Path) -> None:
+    entries = {name: made_toys(12, 20, sigma=s) for name, s in (("one", 0.4), ("two", 0.8))}
+    kept = BestWidths("mu", (), ("shift",), {"statistics": (0.5,) * 12})
+    over = {name: over_best(kept, interval_toys(t, MU)) for name, t in entries.items()}
+    ranking = rank(entries, MU, n_resamples=100, over_best={**over, "two": None})
+    text = write_comparison(ranking, tmp_path).read_text()
+    assert "over the oracle's, statistics only" in text
+    assert f"<td>{ratio_in_words(over['one'].kinds[0])[1]}</td>" in text
+    assert "<td>–</td>" in text
+    assert "take the value of shift as known" in text
+    entry = json.loads((tmp_path / "comparison.json").read_text())["entries"][0]
+    assert entry["over_best"]["kinds"][0]["best"] == 0.5
+    plain = write_comparison(rank(entries, MU, n_resamples=100), tmp_path).read_text()
+    assert "oracle" not in plain
+
+
+def test_the_best_possible_is_a_line_if_it_is_the_same_for_all() -> None:
+    entries = {name: made_toys(12, 20, sigma=s) for name, s in (("one", 0.4), ("two", 0.8))}
+
+    def lines(*best: float) -> int:
+        over = {
+            name: over_best(
+                BestWidths("mu", (), (), {"statistics": (b,) * 12}), interval_toys(t, MU)
+            )
+            for (name, t), b in zip(entries.items(), best, strict=True)
+        }
+        ranking = rank(entries, MU, n_resamples=100, over_best=over)
+        right = coverage_and_width(ranking).axes[1]
+        return sum(list(line.get_xdata()) == [0.5, 0.5] for line in right.lines)
+
+    assert lines(0.5, 0.5) == 1
+    assert lines(0.5, 0.6) == 0

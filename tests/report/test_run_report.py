@@ -154,3 +154,28 @@ def test_what_is_stale_or_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"failures\.jsonl"):
         write_report(tmp_path, task=FakeTask())
     assert not (tmp_path / "report.html").exists()
+
+
+def test_where_it_is_not_known_nothing_is_said_of_the_best_possible(run: Path) -> None:
+    assert "oracle" not in page(run)
+    assert "narrowest" not in page(run)
+
+
+def test_how_far_from_the_best_possible(tmp_path: Path) -> None:
+    made_run(tmp_path, made_toys(4, 30))
+    kept = {"parameter": "mu", "fitted": ["shift"], "known": ["smear"], "widths": {
+        "statistics": [0.4] * 4, "normalisations": [0.5] * 4}}  # fmt: skip
+    (tmp_path / "best_widths.json").write_text(json.dumps(kept))
+    provenance = tmp_path / "provenance.json"
+    made_with = json.loads(provenance.read_text())
+    provenance.write_text(json.dumps({**made_with, "leaves_out": "It leaves out <everything>."}))
+    score_folder(tmp_path, task=FakeTask())
+    text = write_report(tmp_path, task=FakeTask()).read_text()
+    assert "those here are 2.000 times as wide" in text
+    assert "those here are 1.600 times as wide" in text
+    assert "but smear varies too" in text
+    assert text.count("Width over the oracle&#39;s") == 2
+    assert "the means of the narrowest widths possible" in text
+    assert text.count("It leaves out &lt;everything&gt;.") == 1
+    figure = (tmp_path / "figures" / "widths.svg").read_text()
+    assert "best possible, statistics only 0.4" in figure

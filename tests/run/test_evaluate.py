@@ -14,12 +14,15 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from sigma68.errors import NuisanceError, OutputError, SettingsError, Sigma68Error
-from sigma68.protocols import Task
+from sigma68.protocols import KnownBest, Task
 from sigma68.run.evaluate import evaluate
 from sigma68.run.progress import RunProgress
 from sigma68.run.results import read_toys
 from sigma68.run.settings import RunSettings, read_settings
 from sigma68.run.truth import draw_truth, toy_stream
+from sigma68.score.best_widths import read_best_widths
+from sigma68.tasks.gaussian.pool import GaussianPool
+from sigma68.types import PoolStatistics
 from tests.run.conftest import settings_of, table
 
 Run = Callable[..., Path]
@@ -48,6 +51,7 @@ def test_files_of_a_run(unbroken: Path) -> None:
     assert (toys["status"] == "ok").all()
     assert (toys["seconds"] > 0).all()
     assert sorted(p.name for p in unbroken.iterdir()) == [
+        "best_widths.json",
         "failures.jsonl",
         "lock",
         "pool.json",
@@ -65,7 +69,51 @@ def test_files_of_a_run(unbroken: Path) -> None:
     provenance = json.loads((unbroken / "provenance.json").read_text())
     assert {"python", "numpy", "numba", "sigma68"} <= set(provenance["versions"])
     assert provenance["data_fingerprint"]
+    assert provenance["leaves_out"] is None
     assert "b" in json.loads((unbroken / "pool.json").read_text())
+
+
+def test_the_narrowest_widths_of_every_set_are_kept(
+    unbroken: Path, run: Run, task: Task, models: Path
+) -> None:
+    pool = task.open().scoring
+    assert isinstance(pool, KnownBest)
+    for folder, sets, varied in (
+        (unbroken, 2, ("shift", "bkg_scale")),
+        (run("exact", sets=3, toys=1, nuisances=()), 3, ()),
+    ):
+        kept = read_best_widths(folder)
+        assert kept is not None
+        assert kept.known == (("shift",) if varied else ())
+        for s in range(sets):
+            truth = draw_truth(task, 5, s, 0, ()).parameters
+            expected = pool.best_widths(truth, varied)
+            assert {name: widths[s] for name, widths in kept.widths.items()} == expected
+    # They grow with the run, and are written anew where they are missing.
+    evaluate(settings_of("exact", sets=4, toys=1, nuisances=()), folder, models=models)
+    grown = read_best_widths(folder)
+    assert grown is not None
+    assert grown.widths["statistics"][:3] == kept.widths["statistics"]
+    assert len(grown.widths["statistics"]) == 4
+
+
+def test_what_a_method_leaves_out_is_kept(run: Run) -> None:
+    provenance = json.loads((run("oracle", sets=1, toys=1) / "provenance.json").read_text())
+    assert "it takes shift to be off" in provenance["leaves_out"]
+
+
+def test_a_method_that_reads_no_events_has_no_error_of_templates(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = np.array([[100.0, 1000.0]])
+    finite = PoolStatistics(("all",), ("s", "b"), (True, False), sums, sums, 1100)
+    monkeypatch.setattr(GaussianPool, "statistics", lambda self: finite)
+    templates = {}
+    for method in ("exact", "oracle", "counting"):
+        settings = settings_of(method, sets=1, toys=1)
+        folder = evaluate(settings, tmp_path / method, models=models)
+        templates[method] = json.loads((folder / "pool.json").read_text())["r_template"]
+    assert templates == {"exact": None, "oracle": None, "counting": pytest.approx(1.0)}
 
 
 def test_truth_in_the_table_is_the_drawn_one(unbroken: Path, task: Task) -> None:
@@ -93,7 +141,10 @@ def test_a_finished_run_is_left_as_it_is(unbroken: Path, models: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in unbroken.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.parametrize("name", ["toys.parquet", "pool.json", "failures.jsonl", "provenance.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["toys.parquet", "pool.json", "best_widths.json", "failures.jsonl", "provenance.json"],
+)
 def test_what_was_removed_from_a_finished_run_is_made_again(
     name: str, run: Run, models: Path
 ) -> None:

@@ -43,7 +43,9 @@ def compare(
     fewer = None
     if sets_drawn is not None:
         fewer = rank_folders(folders, epsilon=epsilon, seed=seed, sets_drawn=sets_drawn)
-    print_table(_COLUMNS, [_cells(entry) for entry in ranking.entries])
+    compared = any(entry.over_best is not None for entry in ranking.entries)
+    columns = (*_COLUMNS, "over the oracle's") if compared else _COLUMNS
+    print_table(columns, [_cells(entry, compared) for entry in ranking.entries])
     tied = [" = ".join(group) for group in ranking.groups if len(group) > 1]
     if tied:
         say(f"cannot be told apart: {'; '.join(tied)}")
@@ -60,13 +62,13 @@ def compare(
 _COLUMNS = ("rank", "run", "score", "68% of resamples", "width", "at 68.27%", "coverage", "failed")
 
 
-def _cells(entry: RankedEntry) -> tuple[str, ...]:
+def _cells(entry: RankedEntry, compared: bool) -> tuple[str, ...]:
     rescaled = "-"
     if entry.rescaled_width is not None:
         rescaled = f"{entry.rescaled_width:.4f}"
         if entry.rescaled_width_error is not None:
             rescaled += f" ± {entry.rescaled_width_error:.4f}"
-    return (
+    cells = (
         "-" if entry.rank is None else str(entry.rank),
         entry.name,
         f"{entry.score:.3f}",
@@ -76,3 +78,14 @@ def _cells(entry: RankedEntry) -> tuple[str, ...]:
         f"{entry.coverage:.2%}",
         f"{entry.n_failed} of {entry.n_toys}",
     )
+    return (*cells, _over_best(entry)) if compared else cells
+
+
+def _over_best(entry: RankedEntry) -> str:
+    """The width at equal coverage over the narrowest possible, of each kind that is known."""
+    from sigma68.report.best_words import kind_in_words
+
+    if entry.over_best is None:
+        return "-"
+    known = [kind for kind in entry.over_best.kinds if kind.at_level is not None]
+    return ", ".join(f"{kind.at_level:.3f} ({kind_in_words(kind)})" for kind in known) or "-"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sigma68.cli.console import print_table, say, warn
+from sigma68.score.best_widths import OverBest
+from sigma68.score.files import read_score
 from sigma68.types import Score
 
 __all__ = ["print_verdict"]
@@ -32,11 +34,32 @@ def print_verdict(out: Path, score: Score) -> None:
         for name in names
         if (value := values.get(name)) is not None
     ]
-    print_table(("", str(out)), rows)
+    document = read_score(out)
+    over = OverBest.of_score(document)
+    print_table(("", str(out)), [*rows, *_over_best(over)])
     say(_verdict(values))
+    if over is not None:
+        from sigma68.report.best_words import best_in_words
+
+        say(best_in_words(over))
+    left_out = document.get("provenance", {}).get("leaves_out")
+    if left_out:
+        warn(str(left_out))
     warning = pool_warning(out, int(values.get("n_toys") or 0))
     if warning:
         warn(warning)
+
+
+def _over_best(over: OverBest | None) -> list[tuple[str, str]]:
+    """The rows of the table that say how far the widths are from the narrowest possible."""
+    from sigma68.report.best_words import kind_in_words, ratio_in_words
+
+    rows = []
+    for kind in () if over is None else over.kinds:
+        ratio, at_level = ratio_in_words(kind)
+        rows.append((f"width over the oracle's, {kind_in_words(kind)}", ratio))
+        rows.append(("    the same at equal coverage", at_level))
+    return rows
 
 
 def pool_warning(out: Path, n_toys: int) -> str | None:

@@ -43,6 +43,7 @@ class Exact:
 
     name: ClassVar[str] = "exact"
     answer: ClassVar[AnswerKind] = "interval"
+    needs_events: ClassVar[bool] = False
 
     def __init__(
         self, task: Task, *, profiled: Collection[str] | None = None, level: float = LEVEL

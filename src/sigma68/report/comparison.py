@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sigma68.report.best_words import KINDS, listed, ratio_in_words
 from sigma68.report.style import (
     BLUE,
     GREEN,
@@ -34,6 +35,7 @@ __all__ = ["coverage_and_width", "scores_with_ties", "write_comparison"]
 
 _GROUP_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
 _MARKERS = ("o", "s", "^", "D", "v")
+_BEST_STYLES = ("--", ":")
 
 
 def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None = None) -> Path:
@@ -81,6 +83,8 @@ def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None 
         ranking=ranking,
         verdict=_in_words(ranking),
         variant=None if organisers is None else organisers.groups_in_words,
+        kinds=[KINDS.get(kind, kind) for kind in _kinds(ranking)],
+        best=_best(ranking),
         rows=[_row(e, ranking) for e in ranking.entries],
         differences=_difference_rows(ranking),
         figures=shown,
@@ -145,15 +149,24 @@ def coverage_and_width(ranking: Ranking) -> Figure:
                     ms=6,
                     capsize=3,
                 )
+        best = _common_best(entries)
+        for style, width in zip(_BEST_STYLES, best.values(), strict=False):
+            right.axvline(width, color=GREY, lw=1.2, ls=style)
         _names(left, entries)
         left.set_xlabel("Coverage")
         right.set_xlabel(f"Mean width of {title_of(ranking.parameter)}")
-        handles = _width_legend()
+        handles = _width_legend(best)
         figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
     return figure
 
 
-def _width_legend() -> list[Any]:
+def _common_best(entries: Sequence[RankedEntry]) -> dict[str, float]:
+    """The mean of the narrowest widths by kind, if they are the same for all entries."""
+    found = {tuple((k.kind, k.best) for k in e.over_best.kinds) for e in entries if e.over_best}
+    return dict(found.pop()) if len(found) == 1 else {}
+
+
+def _width_legend(best: Mapping[str, float]) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -162,7 +175,13 @@ def _width_legend() -> list[Any]:
     rescaled = Line2D([], [], ls="none", marker="o", ms=6, mec="black", mfc="black")
     as_it_is.set_label("width as it is")
     rescaled.set_label("at equal coverage")
-    return [free, as_it_is, rescaled]
+    lines = [
+        Line2D(
+            [], [], color=GREY, lw=1.2, ls=style, label=f"best possible, {KINDS.get(kind, kind)}"
+        )
+        for style, kind in zip(_BEST_STYLES, best, strict=False)
+    ]
+    return [free, as_it_is, rescaled, *lines]
 
 
 def _look(entry: RankedEntry) -> tuple[str, str]:
@@ -209,7 +228,32 @@ def _in_words(ranking: Ranking) -> str:
     return said + (", but this is indicative only." if ranking.is_indicative else ".")
 
 
-def _row(entry: RankedEntry, ranking: Ranking) -> dict[str, str]:
+def _kinds(ranking: Ranking) -> list[str]:
+    """The kinds of narrowest intervals that some entry is compared with."""
+    found = [e.over_best.kinds for e in ranking.entries if e.over_best is not None]
+    return list(dict.fromkeys(kind.kind for kinds in found for kind in kinds))
+
+
+def _best(ranking: Ranking) -> str | None:
+    """What the columns of ratios mean."""
+    if not _kinds(ranking):
+        return None
+    said = (
+        "Width over the oracle's: the mean width at equal coverage over that of the narrowest "
+        "intervals that the events allow, which the oracle has. At 1 nothing is left to gain."
+    )
+    known = [e.over_best.known for e in ranking.entries if e.over_best and e.over_best.known]
+    if known:
+        said += f" The narrowest intervals take the value of {listed(known[0])} as known."
+    return said
+
+
+def _over_best(entry: RankedEntry, ranking: Ranking) -> list[str]:
+    own = {} if entry.over_best is None else {k.kind: k for k in entry.over_best.kinds}
+    return [ratio_in_words(own[k])[1] if k in own else number(None) for k in _kinds(ranking)]
+
+
+def _row(entry: RankedEntry, ranking: Ranking) -> dict[str, Any]:
     return {
         "rank": "not ranked" if entry.rank is None else str(entry.rank),
         "name": entry.name,
@@ -219,6 +263,7 @@ def _row(entry: RankedEntry, ranking: Ranking) -> dict[str, str]:
         "coverage": percent(entry.coverage, 2),
         "coverage_range": f"{percent(entry.coverage_low, 2)} to {percent(entry.coverage_high, 2)}",
         "rescaled": with_error(entry.rescaled_width, entry.rescaled_width_error),
+        "over_best": _over_best(entry, ranking),
         "toys": number(entry.n_toys),
         "failed": number(entry.n_failed),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,8 +106,13 @@ def pulls(toys: IntervalToys, parameter: Parameter) -> Figure:
     return figure
 
 
-def width_distribution(toys: IntervalToys, parameter: Parameter) -> Figure:
-    """The distribution of the widths of valid intervals, and the mean that the score takes."""
+def width_distribution(
+    toys: IntervalToys, parameter: Parameter, best: Mapping[str, float] | None = None
+) -> Figure:
+    """The distribution of the widths of valid intervals, and the mean that the score takes.
+
+    `best` are means of the narrowest widths possible, by what they are called.
+    """
     width = toys.width[toys.valid]
     with styled():
         figure = new_figure(5.6, 4.2)
@@ -119,6 +125,10 @@ def width_distribution(toys: IntervalToys, parameter: Parameter) -> Figure:
             axes.set_xlim(edges[0], edges[-1])
             mean = float(np.mean(width))
             axes.axvline(mean, color=ORANGE, label=f"mean of these {mean:.3g}")
+        for style, (name, narrowest) in zip(("--", ":"), (best or {}).items(), strict=False):
+            label = f"best possible, {name} {narrowest:.3g}"
+            axes.axvline(narrowest, color=GREY, ls=style, lw=1.5, label=label)
+            axes.set_xlim(left=min(axes.get_xlim()[0], 0.95 * narrowest))
         if toys.n_failed:
             mean = float(np.mean(toys.width))
             label = f"{mean:.3g} with {toys.n_failed:,} failed toys"

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sigma68.errors import DataError
+from sigma68.report.best_words import best_in_words, kind_in_words, ratio_in_words
 from sigma68.report.words import Verdict, factor, interval_verdict, number, percent, with_error
+from sigma68.score.best_widths import OverBest
 from sigma68.score.files import read_score, settings_of, task_of
 from sigma68.score.pool_error import PoolError
 from sigma68.types import Score
@@ -56,12 +58,13 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
             f"{len(toys)}: score the run again (sigma68 score)"
         )
     pool = _pool(out)
+    over = OverBest.of_score(document)
     failures = _failures(out)
     active = [n for n in task.nuisances if n.name in settings.nuisances]
     make_folder(out / "figures")
     figures = []
     for figure in report_figures(
-        toys, score, task.answer, task.parameters, active, settings.predict_seconds
+        toys, score, task.answer, task.parameters, active, settings.predict_seconds, over
     ):
         shown = {k: getattr(figure, k) for k in ("title", "caption", "alt", "wide")}
         figures.append(shown | _drawn(figure, out / "figures"))
@@ -72,14 +75,14 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
         n_toys=len(toys),
         nuisances=", ".join(n.name for n in active) or "none, all systematics off",
         warning=None if pool is None else pool.warning(len(toys), task.parameters[0].name),
-        verdict=_verdict(toys, score, task, pool),
-        tiles=_tiles(score, task, toys),
+        verdict=_verdict(toys, score, task, pool, _more(document, over, task)),
+        tiles=_tiles(score, task, toys, over),
         figures=figures,
         per_set=_per_set(score),
         failures=failures,
         pool=_pool_tables(pool),
         settings_rows=_flat(settings.to_json()),
-        version_rows=_flat({**document.get("versions", {}), **document.get("provenance", {})}),
+        version_rows=_flat({**document.get("versions", {}), **_provenance(document)}),
     )
     with replacing(out / "report.html") as part:
         part.write_text(page, encoding="utf-8")
@@ -137,18 +140,27 @@ def _pool(out: Path) -> PoolError | None:
         ) from error
 
 
+def _more(document: Mapping[str, Any], over: OverBest | None, task: Task) -> list[str]:
+    """What the verdict says beside the score: what the method leaves out, how narrow it could be."""
+    left_out = document.get("provenance", {}).get("leaves_out")
+    said = [] if left_out is None else [str(left_out)]
+    return said if over is None else [best_in_words(over, task.parameters[0].unit), *said]
+
+
 def _verdict(
-    toys: pd.DataFrame, score: Score, task: Task, pool: PoolError | None
+    toys: pd.DataFrame, score: Score, task: Task, pool: PoolError | None, more: Sequence[str]
 ) -> Verdict | None:
     from sigma68.score.diagnostics import coverage_curves
 
     if task.answer != "interval":
         return None
     curves = coverage_curves(toys, task.parameters[0])
-    return interval_verdict(score, curves, task.parameters[0], pool)
+    return interval_verdict(score, curves, task.parameters[0], pool, more)
 
 
-def _tiles(score: Score, task: Task, toys: pd.DataFrame) -> list[dict[str, str]]:
+def _tiles(
+    score: Score, task: Task, toys: pd.DataFrame, over: OverBest | None
+) -> list[dict[str, str]]:
     """The headline numbers: name, value and a word about each."""
     v = score.values
     tiles = list(_interval_tiles(v, "", "")) if task.answer == "interval" else []
@@ -159,6 +171,10 @@ def _tiles(score: Score, task: Task, toys: pd.DataFrame) -> list[dict[str, str]]
     elif task.answer == "strangeness":
         between = f"{number(v['auc_low'])} to {number(v['auc_high'])}"
         tiles = [_tile("Area under the ROC", number(v["auc"]), between)]
+    for kind in () if over is None else over.kinds:
+        ratio, at_level = ratio_in_words(kind)
+        note = f"{kind_in_words(kind)}; {at_level} at {percent(v['level'], 2)} coverage"
+        tiles.append(_tile("Width over the oracle's", ratio, note))
     failed = int(v["n_failed"] or 0)
     ranked = "ranked" if v.get("ranked", True) else "more than 1%: not ranked"
     tiles.append(_tile("Failed toys", f"{failed:,} of {len(toys):,}", ranked))
@@ -260,6 +276,10 @@ def _pool_tables(pool: PoolError | None) -> dict[str, Any] | None:
 
 def _ratio(value: float) -> str:
     return "empty" if value != value else f"{value:.3g}"
+
+
+def _provenance(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in document.get("provenance", {}).items() if k != "leaves_out"}
 
 
 def _flat(document: Mapping[str, Any]) -> list[tuple[str, str]]:

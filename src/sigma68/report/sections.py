@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sigma68.report import coverage_figures, estimate_figures, toy_figures
+from sigma68.report.best_words import kind_in_words
 from sigma68.report.words import number, percent, with_error
+from sigma68.score.best_widths import OverBest
 from sigma68.score.diagnostics import coverage_curves
 from sigma68.score.estimates import as_intervals
 from sigma68.score.intervals import score_intervals
@@ -40,13 +42,15 @@ def report_figures(
     parameters: Sequence[Parameter],
     nuisances: Sequence[Nuisance],
     predict_seconds: float | None = None,
+    over: OverBest | None = None,
 ) -> Iterator[ReportFigure]:
     """The figures of a run, in the order of the page.
 
-    `nuisances` are those that were switched on; `predict_seconds` is the limit of one prediction.
+    `nuisances` are those that were switched on; `predict_seconds` is the limit of one prediction;
+    `over` says how narrow intervals could be.
     """
     if answer == "interval":
-        yield from _interval_figures(toys, score, parameters[0], nuisances)
+        yield from _interval_figures(toys, score, parameters[0], nuisances, over=over)
     elif answer == "estimates":
         for p in parameters:
             table = as_intervals(toys, p, parameters)
@@ -98,6 +102,7 @@ def _interval_figures(
     parameter: Parameter,
     nuisances: Sequence[Nuisance],
     prefix: str = "",
+    over: OverBest | None = None,
 ) -> Iterator[ReportFigure]:
     table = interval_toys(toys, parameter)
     curves = coverage_curves(toys, parameter)
@@ -105,6 +110,7 @@ def _interval_figures(
     p = parameter.name
     n_sets = len(table.set_numbers)
     shown = min(n_sets, 9)
+    best = {} if over is None else {kind_in_words(kind): kind.best for kind in over.kinds}
     n = number(table.n_toys)
     which = "" if shown == n_sets else f" The first {shown} of {n_sets} sets are shown."
     yield ReportFigure(
@@ -165,7 +171,8 @@ def _interval_figures(
     yield ReportFigure(
         f"{prefix}widths",
         "Widths of the intervals",
-        "The score takes the mean, in which a failed toy counts with the whole allowed range.",
+        "The score takes the mean, in which a failed toy counts with the whole allowed range."
+        + (" Grey lines: the means of the narrowest widths possible." if best else ""),
         f"Histogram of interval widths; mean {with_error(v['interval'], v['interval_error'])}.",
-        lambda: estimate_figures.width_distribution(table, parameter),
+        lambda: estimate_figures.width_distribution(table, parameter, best),
     )

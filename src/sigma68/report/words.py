@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,10 +32,12 @@ def interval_verdict(
     curves: Mapping[str, CoverageCurve],
     parameter: Parameter,
     pool: PoolError | None = None,
+    more: Sequence[str] = (),
 ) -> Verdict:
     """What a table of interval toys says about the method that made it.
 
-    Where the error of finite pools can move the coverage, the verdict is never "good".
+    Where the error of finite pools can move the coverage, the verdict is never "good". `more`
+    are sentences to stand after those on coverage and pulls.
     """
     headline, mood = _headline(score, parameter)
     too_small = _pool(pool, score, parameter)
@@ -45,6 +47,7 @@ def interval_verdict(
         _penalty(score),
         _where(curves, parameter),
         *_pulls(score, parameter),
+        *more,
         *_failures(score),
     )
     if mood == "good" and too_small:

@@ -1,7 +1,7 @@
 """Have a method or an entry answer all toys of a run: begun, continued, or found finished.
 
 In DIR lie settings.json (what was asked), provenance.json (what it was made from), pool.json
-(what the pools can support), workers.log (what workers printed), shards/ (finished pieces, see
+(what the pools can support), best_widths.json (how narrow intervals could be), workers.log (what workers printed), shards/ (finished pieces, see
 `sigma68.run.shards`), failures.jsonl, and toys.parquet, written last. Killed at any moment, the
 run goes on where it was: every toy is a function of its numbers alone, and one process, holding
 a lock on DIR, writes.
@@ -31,6 +31,7 @@ from sigma68.run.settings import RunSettings, check_same, read_settings
 from sigma68.run.shards import FAILURES, Shards
 from sigma68.run.team import Lost, Team
 from sigma68.run.truth import active_nuisances, draw_truth
+from sigma68.score import best_widths as best
 from sigma68.seeds import stream
 
 __all__ = ["LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"]
@@ -40,7 +41,7 @@ LOG = "workers.log"
 _SCRATCH, _IN_USE = "sigma68-run-", "in-use"
 _LONGEST_LOG = 10 << 20
 _ENTRY_SECONDS = 30.0
-_BESIDE = (POOL, provenance.FILE_NAME, FAILURES)
+_BESIDE = (POOL, best.FILE_NAME, provenance.FILE_NAME, FAILURES)
 _DERIVED = ("score.json", "report.html", results.FILE_NAME)
 
 
@@ -213,19 +214,12 @@ class _Run:
         write_json(self.out / POOL, error.to_json())
 
     def _write_best_widths(self, pools: Pools) -> None:
-        from sigma68.score.best_widths import FILE_NAME, best_widths
-
         settings, task = self.settings, self.task
         truths = [
             draw_truth(task, settings.seed, s, 0, ()).parameters for s in range(settings.sets)
         ]
-        found = best_widths(task, pools[settings.pool], truths, settings.nuisances)
-        if found is None:
-            # Another run may have begun in this folder, and ended before its first toy.
-            with explained(self.out / FILE_NAME):
-                (self.out / FILE_NAME).unlink(missing_ok=True)
-        else:
-            write_json(self.out / FILE_NAME, found.to_json())
+        found = best.best_widths(task, pools[settings.pool], truths, settings.nuisances)
+        write_json(self.out / best.FILE_NAME, None if found is None else found.to_json())
 
     @property
     def _needs_events(self) -> bool:

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sigma68.errors import DataError, SettingsError
+from sigma68.score.best_widths import OverBest, over_best, read_best_widths
 from sigma68.score.diagnostics import coverage_curves
 from sigma68.score.ranking import Ranking, rank
+from sigma68.score.table import interval_toys
 from sigma68.types import Score
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sigma68.protocols import Task
     from sigma68.run.settings import RunSettings
 
@@ -62,6 +66,8 @@ def score_folder(out: Path, *, epsilon: float | None = None, task: Task | None =
     if task.answer == "interval":
         curves = coverage_curves(toys, task.parameters[0])
         document["coverage_against"] = {name: c.to_json() for name, c in curves.items()}
+        over = _over_best(out, toys, task)
+        document["over_best"] = None if over is None else over.to_json()
     made_with = read_provenance(out) or {}
     document |= {
         "status": {str(k): int(v) for k, v in toys["status"].value_counts().sort_index().items()},
@@ -138,14 +144,22 @@ def rank_folders(
         for name, _ in others
         for what in _differing(origin, made_from[name])
     ]
+    tables = {name: read_toys(folder) for name, folder in named.items()}
     return rank(
-        {name: read_toys(folder) for name, folder in named.items()},
+        tables,
         task.parameters[0],
+        over_best={name: _over_best(folder, tables[name], task) for name, folder in named.items()},
         epsilon=first[1].epsilon if epsilon is None else epsilon,
         seed=seed,
         sets_drawn=sets_drawn,
         notes=notes[:1],
     )
+
+
+def _over_best(out: Path, toys: pd.DataFrame, task: Task) -> OverBest | None:
+    """How far the intervals of the run in `out` are from the narrowest, where these are known."""
+    known = read_best_widths(out)
+    return None if known is None else over_best(known, interval_toys(toys, task.parameters[0]))
 
 
 def settings_of(out: Path) -> RunSettings:

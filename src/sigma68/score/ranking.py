@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import SettingsError
+from sigma68.score.best_widths import OverBest
 from sigma68.score.binomial import clopper_pearson
 from sigma68.score.intervals import EPSILON, MOST_FAILURES, quantiles_score
 from sigma68.score.resampling import N_RESAMPLES, SetSums, resampled_counts, set_sums
@@ -41,7 +42,8 @@ class RankedEntry:
     `rank` is the number of its group, 1 for the best; None for an entry with more than 1%
     failures. `score_low` and `score_high` bound the central 68.27% of its resampled scores.
     `rescaled_width` is the mean width after rescaling to the nominal coverage, with its
-    bootstrap error; None where it cannot be had.
+    bootstrap error; None where it cannot be had. `over_best` compares it with the narrowest
+    intervals possible, where these are known.
     """
 
     name: str
@@ -57,6 +59,7 @@ class RankedEntry:
     rescaled_width_error: float | None
     n_toys: int
     n_failed: int
+    over_best: OverBest | None = None
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,14 @@ def rank(
     n_resamples: int = N_RESAMPLES,
     sets_drawn: int | None = None,
     notes: Sequence[str] = (),
+    over_best: Mapping[str, OverBest | None] | None = None,
 ) -> Ranking:
     """Rank tables of toys of one `parameter`, keyed by the entry's name.
 
     Entries that did not see the same toys (the same set, toy, truth and nuisances) are resampled
     each on its own, which says little: the result is then marked indicative. `notes` are reasons
-    known to the caller for which it is (another data set, another seed).
+    known to the caller for which it is (another data set, another seed). `over_best` is handed on
+    to the entries.
 
     Raises
     ------
@@ -161,7 +166,8 @@ def rank(
     ties = {pair: _contains_zero(ends, n_sets) for pair, ends in differences.items()}
     groups = group_by_ties([e.name for e in order if not _fails_too_often(e)], ties)
     place = {name: i + 1 for i, group in enumerate(groups) for name in group}
-    ranked = [_with_rank(e, place.get(e.name)) for e in order]
+    best = over_best or {}
+    ranked = [replace(e, rank=place.get(e.name), over_best=best.get(e.name)) for e in order]
     return Ranking(
         entries=tuple(sorted(ranked, key=lambda e: e.rank or len(ranked) + 1)),
         groups=groups,
@@ -301,7 +307,3 @@ def _few_sets(n_sets: int) -> list[str]:
 
 def _fails_too_often(entry: RankedEntry) -> bool:
     return entry.n_failed / entry.n_toys > MOST_FAILURES
-
-
-def _with_rank(entry: RankedEntry, rank: int | None) -> RankedEntry:
-    return replace(entry, rank=rank)

@@ -36,12 +36,19 @@ class RescaledWidth:
 
 
 def rescaled_width(
-    toys: IntervalToys, *, level: float = LEVEL, seed: int = 0, n_resamples: int = 1000
+    toys: IntervalToys,
+    *,
+    level: float = LEVEL,
+    seed: int = 0,
+    n_resamples: int = 1000,
+    unit: FloatArray | None = None,
 ) -> RescaledWidth:
     """The mean width of `toys` rescaled to a coverage of `level`.
 
-    Failed toys keep the parameter's whole range as their width, whatever the factor.
+    Failed toys keep the parameter's whole range as their width, whatever the factor. With `unit`,
+    a width for each toy, (N,), the width and its error are in units of the mean of these.
     """
+    units = np.ones(toys.n_toys) if unit is None else unit
     needed = _needed_factor(toys)
     ordered = np.sort(needed)
     factor = float(ordered[_rank(level, toys.n_toys)])
@@ -50,13 +57,13 @@ def rescaled_width(
     size = len(toys.set_numbers)
     stretched = np.bincount(toys.set_index, np.where(toys.valid, toys.width, 0.0), size)
     fixed = np.bincount(toys.set_index, np.where(toys.valid, 0.0, toys.width), size)
-    width = float((factor * stretched.sum() + fixed.sum()) / toys.n_toys)
+    width = float((factor * stretched.sum() + fixed.sum()) / units.sum())
     if size == 1:
         return RescaledWidth(width, None, factor)
     counts = np.concatenate(list(resampled_counts(size, seed=seed, n_resamples=n_resamples)))
     factors = _resampled_factors(counts, needed, ordered, toys.set_index, level)
-    n = np.bincount(toys.set_index, minlength=size)
-    widths = (factors * (counts @ stretched) + counts @ fixed) / (counts @ n)
+    by_set = np.bincount(toys.set_index, units, minlength=size)
+    widths = (factors * (counts @ stretched) + counts @ fixed) / (counts @ by_set)
     reached = np.isfinite(widths)
     # A spread over what is left of the resamples would look better than it is.
     error = float(np.std(widths[reached])) if np.mean(reached) > 0.99 else None
