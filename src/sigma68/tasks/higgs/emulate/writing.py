@@ -209,7 +209,9 @@ def _natural(emulator: Emulator) -> dict[str, float]:
 def _weights(emulator: Emulator, shares: tuple[float, ...], rows: int) -> npt.NDArray[np.float64]:
     """The weight of an event of each process, (4,)."""
     share = np.array(shares)
-    return np.divide(emulator.expected, share * rows, out=np.zeros(len(share)), where=share > 0)
+    weights = np.zeros(len(share))
+    np.divide(emulator.expected, share * rows, out=weights, where=share > 0)
+    return weights
 
 
 def _history(
