@@ -1,6 +1,9 @@
 """Each step's quantity as a number in [0, 1], and back: fixed maps, the same for all processes.
 
 Momenta enter as logarithms above the low threshold, directions linearly over what is possible.
+MET enters by way of the momentum of tau, lepton and MET together, which is small unless jets stand
+against it, and so has a sharper density than MET itself.
+Jets enter by how their momentum differs from the recoil that they balance.
 A jet of the simulation has pt > 20 GeV before a scale that depends on eta, so that just above the
 threshold only forward jets exist: the pseudorapidity of a soft jet begins where it can. The
 subleading jet is softer than the leading one, further jets are softer than the subleading one.
@@ -14,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sigma68.tasks.higgs.emulate.frame import recoil
 from sigma68.tasks.higgs.emulate.steps import (
     FURTHER,
     JET1_ETA,
@@ -31,13 +35,14 @@ from sigma68.tasks.higgs.emulate.steps import (
     TAU_PT,
 )
 
-__all__ = ["from_unit", "to_unit", "unit_of_pt"]
+__all__ = ["from_unit", "squashed", "to_unit", "unit_of_pt"]
 
 _TAU_LOW_GEV, _TAU_HIGH_GEV = 22.8, 1500.0
 _LEP_LOW_GEV, _LEP_HIGH_GEV = 19.9995, 1500.0
 _JET_LOW_GEV, _JET_HIGH_GEV = 21.9, 3000.0
 _TAU_ETA, _LEP_ETA, _JET_ETA = 2.75, 2.5005, 5.05
-_MET_GEV = 40.0
+_RECOIL_GEV = 25.0
+_LEAST_GEV = 5.0
 _RAW_PT_GEV = 20.0
 _EDGE = 1e-6  # from the ends of [0, 1], where a logarithm of a density is still sensible
 
@@ -71,6 +76,47 @@ def _lowest_eta(pt, highest):  # type: ignore[no-untyped-def]
     square = _RAW_PT_GEV * (ratio * ratio - 1.0)
     low = (3.0 - math.sqrt(max(square, 0.0))) / 0.2
     return min(max(low, 0.0), highest - 0.05)
+
+
+@njit(cache=True, nogil=True)
+def squashed(momentum):  # type: ignore[no-untyped-def]
+    """A component of a momentum, GeV, to (-1, 1)."""
+    t = momentum / _RECOIL_GEV
+    return t / math.sqrt(1.0 + t * t)
+
+
+@njit(cache=True, nogil=True)
+def _unsquashed(t):  # type: ignore[no-untyped-def]
+    return _RECOIL_GEV * t / math.sqrt(1.0 - t * t)
+
+
+@njit(cache=True, nogil=True)
+def _size(frame, e, jets):  # type: ignore[no-untyped-def]
+    """The momentum that the next jet stands against, GeV; a small one means as little as 5."""
+    x, y = recoil(frame, e, jets)
+    return max(math.sqrt(x * x + y * y), _LEAST_GEV)
+
+
+@njit(cache=True, nogil=True)
+def _balance(pt, size, highest):  # type: ignore[no-untyped-def]
+    """The pt of a jet, from the threshold to `highest`, by its excess over what it balances."""
+    low, high = squashed(_JET_LOW_GEV - size), squashed(max(highest, _JET_LOW_GEV + 0.01) - size)
+    return (squashed(pt - size) - low) / (high - low)
+
+
+@njit(cache=True, nogil=True)
+def _balanced(u, size, highest):  # type: ignore[no-untyped-def]
+    low, high = squashed(_JET_LOW_GEV - size), squashed(max(highest, _JET_LOW_GEV + 0.01) - size)
+    return size + _unsquashed(low + u * (high - low))
+
+
+@njit(cache=True, nogil=True)
+def _visible(step, frame, e):  # type: ignore[no-untyped-def]
+    """The momentum of tau and lepton across or along the lepton."""
+    phi = frame[LEP_PHI, e]
+    if step == MET_ACROSS:
+        return frame[TAU_PT, e] * math.sin(phi)
+    return frame[LEP_PT, e] + frame[TAU_PT, e] * math.cos(phi)
 
 
 @njit(cache=True, nogil=True)
@@ -108,18 +154,18 @@ def _to_unit(step, frame, x):  # type: ignore[no-untyped-def]
         elif step == LEP_PHI:
             u = value / math.pi
         elif step in (MET_ACROSS, MET_ALONG):
-            t = value / _MET_GEV
-            u = 0.5 + 0.5 * t / math.sqrt(1.0 + t * t)
+            u = 0.5 + 0.5 * squashed(value + _visible(step, frame, e))
         elif step == JET1_PT:
-            u = _logarithmic(value, _JET_LOW_GEV, _JET_HIGH_GEV)
+            u = _balance(value, _size(frame, e, 0), _JET_HIGH_GEV)
         elif step == JET1_ETA:
             u = _signed(value, _lowest_eta(frame[JET1_PT, e], _JET_ETA), _JET_ETA)
         elif step == JET2_ETA:
             u = _signed(value, _lowest_eta(frame[JET2_PT, e], _JET_ETA), _JET_ETA)
         elif step in (JET1_TURN, JET2_TURN):
-            u = 0.5 + 0.5 * value / math.pi
+            size = _size(frame, e, 0 if step == JET1_TURN else 1)
+            u = 0.5 + 0.5 * squashed(value * size) / squashed(math.pi * size)
         elif step == JET2_PT:
-            u = _logarithmic(value, _JET_LOW_GEV, max(frame[JET1_PT, e], _JET_LOW_GEV + 0.01))
+            u = _balance(value, _size(frame, e, 1), frame[JET1_PT, e])
         else:
             mean = value / max(frame[FURTHER, e], 1.0)
             u = _logarithmic(
@@ -145,18 +191,18 @@ def _from_unit(step, x, frame):  # type: ignore[no-untyped-def]
             value = u * math.pi
         elif step in (MET_ACROSS, MET_ALONG):
             t = min(max(2.0 * u - 1.0, 2.0 * _EDGE - 1.0), 1.0 - 2.0 * _EDGE)
-            value = _MET_GEV * t / math.sqrt(1.0 - t * t)
+            value = _unsquashed(t) - _visible(step, frame, e)
         elif step == JET1_PT:
-            value = _JET_LOW_GEV * math.exp(u * math.log(_JET_HIGH_GEV / _JET_LOW_GEV))
+            value = _balanced(u, _size(frame, e, 0), _JET_HIGH_GEV)
         elif step == JET1_ETA:
             value = _unsigned(u, _lowest_eta(frame[JET1_PT, e], _JET_ETA), _JET_ETA)
         elif step == JET2_ETA:
             value = _unsigned(u, _lowest_eta(frame[JET2_PT, e], _JET_ETA), _JET_ETA)
         elif step in (JET1_TURN, JET2_TURN):
-            value = (2.0 * u - 1.0) * math.pi
+            size = _size(frame, e, 0 if step == JET1_TURN else 1)
+            value = _unsquashed((2.0 * u - 1.0) * squashed(math.pi * size)) / size
         elif step == JET2_PT:
-            top = max(frame[JET1_PT, e], _JET_LOW_GEV + 0.01)
-            value = _JET_LOW_GEV * math.exp(u * math.log(top / _JET_LOW_GEV))
+            value = _balanced(u, _size(frame, e, 1), frame[JET1_PT, e])
         else:
             top = max(frame[JET2_PT, e], _JET_LOW_GEV + 0.01)
             mean = _JET_LOW_GEV * math.exp(u * math.log(top / _JET_LOW_GEV))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sigma68.tasks.higgs.emulate.coordinates import squashed
 from sigma68.tasks.higgs.emulate.frame import jet_angles, recoil, wrapped
 from sigma68.tasks.higgs.emulate.steps import (
     FURTHER,
@@ -33,14 +34,13 @@ from sigma68.tasks.higgs.emulate.steps import (
 
 __all__ = ["add_features"]
 
-_MET_GEV = 40.0
 _SOFT_GEV = 5.0  # below this, how small a momentum is says little
 
 
 def add_features(
     step: int, frame: npt.NDArray[np.float64], features: npt.NDArray[np.float32]
 ) -> None:
-    """Fill the rows of `features` (45, n) that are known once `step` was drawn.
+    """Fill the rows of `features` (49, n) that are known once `step` was drawn.
 
     `frame` (17, n) is filled up to that step; where it has no such object the rows mean nothing.
     """
@@ -53,7 +53,7 @@ def add_features(
     elif step in (JET2_PT, JET2_ETA, JET2_TURN):
         _of_subleading_jet(step, frame, features)
     elif step == FURTHER:
-        features[44] = frame[FURTHER]
+        features[48] = frame[FURTHER]
 
 
 @njit(cache=True, nogil=True)
@@ -90,83 +90,82 @@ def _of_leptons(step, frame, features):  # type: ignore[no-untyped-def]
             together = math.sqrt(max(tau * tau + lep * lep + 2.0 * tau * lep * c, 0.0))
             features[8, e] = _softened_log(together)
             features[9, e] = _distance(apart, phi)
-
-
-@njit(cache=True, nogil=True)
-def _squashed(value):  # type: ignore[no-untyped-def]
-    t = value / _MET_GEV
-    return t / math.sqrt(1.0 + t * t)
+            features[10, e] = squashed(tau * math.sin(phi))
+            features[11, e] = squashed(lep + tau * c)
 
 
 @njit(cache=True, nogil=True)
 def _of_met(step, frame, features):  # type: ignore[no-untyped-def]
     for e in range(frame.shape[1]):
         if step == MET_ACROSS:
-            features[10, e] = _squashed(frame[MET_ACROSS, e])
+            whole = frame[MET_ACROSS, e] + frame[TAU_PT, e] * math.sin(frame[LEP_PHI, e])
+            features[12, e] = squashed(whole)
+            features[13, e] = squashed(frame[MET_ACROSS, e])
             continue
         across, along = frame[MET_ACROSS, e], frame[MET_ALONG, e]
         met = math.sqrt(across * across + along * along)
         x, y = recoil(frame, e, 0)
         back = math.atan2(y, x)
         phi = frame[LEP_PHI, e]
-        features[11, e] = _squashed(along)
-        features[12, e] = _softened_log(met)
-        features[13, e] = _softened_log(math.sqrt(x * x + y * y))
-        features[14, e] = math.cos(back)
-        features[15, e] = math.sin(back)
-        features[16, e] = math.cos(phi - back)
-        features[17, e] = math.sin(phi - back)
-        features[18, e] = _softened_log(math.sqrt(max(2.0 * frame[LEP_PT, e] * (met - along), 0.0)))
+        features[14, e] = squashed(along)
+        features[15, e] = _softened_log(met)
+        features[16, e] = _softened_log(math.sqrt(x * x + y * y))
+        features[17, e] = math.cos(back)
+        features[18, e] = math.sin(back)
+        features[19, e] = math.cos(phi - back)
+        features[20, e] = math.sin(phi - back)
+        features[21, e] = _softened_log(math.sqrt(max(2.0 * frame[LEP_PT, e] * (met - along), 0.0)))
         tau, lep = frame[TAU_PT, e], frame[LEP_PT, e]
         pz = tau * math.sinh(frame[TAU_ETA, e]) + lep * math.sinh(frame[LEP_ETA, e])
-        features[19, e] = math.asinh(pz / (tau + lep))
+        features[22, e] = math.asinh(pz / (tau + lep))
+        features[23, e] = squashed(along + lep + tau * math.cos(phi))
 
 
 @njit(cache=True, nogil=True)
 def _of_leading_jet(step, frame, features):  # type: ignore[no-untyped-def]
     for e in range(frame.shape[1]):
         if step == JET1_PT:
-            features[20, e] = math.log(frame[JET1_PT, e])
+            features[24, e] = math.log(frame[JET1_PT, e])
             continue
         if step == JET1_ETA:
-            features[21, e] = frame[JET1_ETA, e]
+            features[25, e] = frame[JET1_ETA, e]
             continue
         first, _ = jet_angles(frame, e, 1)
         x, y = recoil(frame, e, 1)
         back = math.atan2(y, x)
         phi = frame[LEP_PHI, e]
-        features[22, e] = math.cos(frame[JET1_TURN, e])
-        features[23, e] = math.sin(frame[JET1_TURN, e])
-        features[24, e] = _softened_log(math.sqrt(x * x + y * y))
-        features[25, e] = _distance(frame[JET1_ETA, e] - frame[TAU_ETA, e], first)
-        features[26, e] = _distance(frame[JET1_ETA, e] - frame[LEP_ETA, e], first - phi)
-        features[27, e] = math.cos(back)
-        features[28, e] = math.sin(back)
-        features[29, e] = math.cos(phi - back)
-        features[30, e] = math.sin(phi - back)
-        features[31, e] = math.cos(first - back)
-        features[32, e] = math.sin(first - back)
-        features[33, e] = frame[JET1_ETA, e] - frame[TAU_ETA, e]
-        features[34, e] = frame[JET1_ETA, e] - frame[LEP_ETA, e]
-        features[35, e] = abs(frame[JET1_ETA, e])
+        features[26, e] = math.cos(frame[JET1_TURN, e])
+        features[27, e] = math.sin(frame[JET1_TURN, e])
+        features[28, e] = _softened_log(math.sqrt(x * x + y * y))
+        features[29, e] = _distance(frame[JET1_ETA, e] - frame[TAU_ETA, e], first)
+        features[30, e] = _distance(frame[JET1_ETA, e] - frame[LEP_ETA, e], first - phi)
+        features[31, e] = math.cos(back)
+        features[32, e] = math.sin(back)
+        features[33, e] = math.cos(phi - back)
+        features[34, e] = math.sin(phi - back)
+        features[35, e] = math.cos(first - back)
+        features[36, e] = math.sin(first - back)
+        features[37, e] = frame[JET1_ETA, e] - frame[TAU_ETA, e]
+        features[38, e] = frame[JET1_ETA, e] - frame[LEP_ETA, e]
+        features[39, e] = abs(frame[JET1_ETA, e])
 
 
 @njit(cache=True, nogil=True)
 def _of_subleading_jet(step, frame, features):  # type: ignore[no-untyped-def]
     for e in range(frame.shape[1]):
         if step == JET2_PT:
-            features[36, e] = math.log(frame[JET2_PT, e])
+            features[40, e] = math.log(frame[JET2_PT, e])
             continue
         if step == JET2_ETA:
-            features[37, e] = frame[JET2_ETA, e]
-            features[38, e] = abs(frame[JET2_ETA, e] - frame[JET1_ETA, e])
+            features[41, e] = frame[JET2_ETA, e]
+            features[42, e] = abs(frame[JET2_ETA, e] - frame[JET1_ETA, e])
             continue
         first, second = jet_angles(frame, e, 2)
         x, y = recoil(frame, e, 2)
-        features[39, e] = math.cos(frame[JET2_TURN, e])
-        features[40, e] = math.sin(frame[JET2_TURN, e])
-        features[41, e] = _softened_log(math.sqrt(x * x + y * y))
-        features[42, e] = math.cos(second - first)
+        features[43, e] = math.cos(frame[JET2_TURN, e])
+        features[44, e] = math.sin(frame[JET2_TURN, e])
+        features[45, e] = _softened_log(math.sqrt(x * x + y * y))
+        features[46, e] = math.cos(second - first)
         apart = math.cosh(frame[JET2_ETA, e] - frame[JET1_ETA, e]) - math.cos(second - first)
         mass2 = 2.0 * frame[JET1_PT, e] * frame[JET2_PT, e] * max(apart, 0.0)
-        features[43, e] = _softened_log(math.sqrt(mass2))
+        features[47, e] = _softened_log(math.sqrt(mass2))

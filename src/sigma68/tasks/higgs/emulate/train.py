@@ -64,6 +64,8 @@ HELD_OUT: Final = ROLES.index("final")
 
 Floats = npt.NDArray[np.float64]
 
+_PLENTY: Final = 150_000  # rows, by their weights, that deserve the whole network
+
 
 @dataclass(frozen=True)
 class EmulatorTraining:
@@ -205,15 +207,15 @@ def _train_one(asked: EmulatorTraining, folder: Path, process: int, step: int) -
 
 
 def _scaled(settings: TrainingSettings, sample: Sample) -> TrainingSettings:
-    """Smaller networks where there is little to learn from."""
+    """Smaller networks and batches where there is less to learn from."""
     w = sample.weights
-    effective = float(w.sum() ** 2 / (w @ w))
-    if effective > 40_000:
+    if w.sum() ** 2 / (w @ w) > _PLENTY:
         return settings
-    if effective > 8_000:
-        return replace(settings, hidden=settings.hidden // 2, batch=settings.batch // 2)
     return replace(
-        settings, hidden=settings.hidden // 2, bins=settings.bins // 2, batch=settings.batch // 4
+        settings,
+        hidden=settings.hidden // 2,
+        bins=3 * settings.bins // 4,
+        batch=settings.batch // 4,
     )
 
 
