@@ -146,14 +146,15 @@ def compute(
     return _result(emulator.fingerprint, rows, seed, shares, weights, batch, yields)
 
 
-def load(path: Path = BEST) -> BestIntervals | None:
-    """What was written to `path`; None where there is nothing.
+def load(path: Path | None = None) -> BestIntervals | None:
+    """What was written to `path`, or comes with the package; None where there is nothing.
 
     Raises
     ------
     DataError
         If the file is damaged.
     """
+    path = BEST if path is None else path
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         information = np.array(document["information"], np.float64)
