@@ -45,6 +45,10 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.score.ranking": {"RankedEntry", "Ranking", "group_by_ties", "rank"},
     "sigma68.score.pool_error": {"PoolError", "pool_error"},
+    "sigma68.score.best_widths": {
+        *("FILE_NAME", "BestWidths", "OverBest", "OverKind", "best_widths", "over_best"),
+        "read_best_widths",
+    },
     "sigma68.report.data": {
         *("DataSource", "DataSummary", "ScoredEvents", "summarise", "write_data_report"),
     },
@@ -89,6 +93,12 @@ SURFACE: dict[str, set[str]] = {
         *("HIGGS", "Copy", "Record", "chosen_folder", "convert", "copies", "data_folder"),
         *("fetch", "located"),
     },
+    "sigma68.tasks.higgs.emulate.best": {
+        *("BEST", "GRID", "MIXTURE", "BestIntervals", "compute", "load", "main"),
+    },
+    "sigma68.tasks.higgs.emulate.components": {"FACTORS", "EmulatedComponents", "log_densities"},
+    "sigma68.inference.unbinned": {"MixtureLikelihood", "shares_of"},
+    "sigma68.inference.information": {"component_information", "smallest_error"},
     "sigma68.tasks.higgs.validation.validate": {"LARGE", "LEVEL", "POOLED", "validate"},
     "sigma68.tasks.higgs.validation.result": {
         *("FILE_NAME", "PARTS", "VERSION", "EventsSummary", "Validation", "write_validation"),
