@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from sigma68.cli import app
+from sigma68.cli import app, console
 from sigma68.cli.run import _recorded
 from sigma68.run.settings import check_same, read_settings
 from sigma68.tasks.higgs.emulate import emulator
@@ -146,12 +147,22 @@ def test_a_run_on_emulated_events_is_known_under_any_spelling(
 ) -> None:
     """With the weights of the package, which is what its workers open."""
     monkeypatch.setenv("SIGMA68_CACHE", str(tmp_path / "cache"))
+    stages: list[str] = []
+    monkeypatch.setattr(
+        console, "run_bar", lambda title: nullcontext(lambda how_far: stages.append(how_far.stage))
+    )
     words = ("run", "counting", "--sets", 1, "--toys", 1, "--workers", 1, "--out", tmp_path / "run")
     first = sigma68(*words, "--data", "emulated:3:20k")
     assert first.exit_code == 0, first.output
     settings = read_settings(tmp_path / "run")
     assert settings is not None
     assert settings.data == "emulated:3:20k"
+    for what in (
+        "training: {} train pool",
+        "training: {} calibration pool",
+        "events: {} scoring pool",
+    ):
+        assert what.format("emulating the") in stages
     # The final pool was not needed, and was not made.
     pools = [p for p in (tmp_path / "cache" / "emulated").iterdir() if p.is_dir()]
     assert len(pools) == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.events import made_events
 
 from sigma68.errors import DataError, OutputError
 from sigma68.protocols import DeferredPool, Pool, Pools
@@ -259,6 +260,13 @@ def test_a_damaged_cache_is_told(small: Emulator, cache: Path, damage: str) -> N
     with pytest.raises(DataError, match=r"are damaged .*: remove that folder") as error:
         pool.statistics()
     assert str(pool.folder) in str(error.value)
+
+
+def test_pools_that_are_there_need_no_preparing(tmp_path: Path) -> None:
+    made_events(20_000, seed=1).to_parquet(tmp_path / "events.parquet")
+    pools = open_pools(str(tmp_path))
+    assert not isinstance(pools.train, DeferredPool)
+    pools.prepare(*ROLES, progress=lambda what, fraction: pytest.fail(what))
 
 
 def test_too_few_rows_are_told_when_it_is_opened(small: Emulator) -> None:

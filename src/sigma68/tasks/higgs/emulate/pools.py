@@ -62,9 +62,10 @@ class EmulatedPool(HiggsPool):
     ) -> None:
         self.source = source
         self.emulator = emulator
-        self._counts = np.array(source.counts(role), np.int64)
+        counts = source.counts(role)
+        self._counts = np.array(counts, np.int64)
         self._stream = _stream_of(role, source.seed, split_seed)
-        identity = f"emulated {emulator.fingerprint} {source.seed} {self._counts} {_VERSION}"
+        identity = f"emulated {emulator.fingerprint} {source.seed} {counts} {_VERSION}"
         fingerprint = fingerprint_of(identity, split_seed, role)
         self.folder = cache_folder() / "emulated" / fingerprint
         super().__init__(
