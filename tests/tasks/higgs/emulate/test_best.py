@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,16 @@ def test_command_writes_what_load_reads(
         read.uncertainty["statistics"], made.uncertainty["statistics"], rtol=1e-6
     )
     assert read.widths(2.0, SCALES) == pytest.approx(made.widths(2.0, SCALES), rel=1e-6)
+
+
+def test_it_is_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["best", "--help"])
+    monkeypatch.delitem(sys.modules, best.__name__)  # or it would warn that it is there already
+    with pytest.raises(SystemExit):
+        runpy.run_module(best.__name__, run_name="__main__")
+    assert "python -m sigma68.tasks.higgs.emulate.best" in capsys.readouterr().out
 
 
 def test_a_damaged_or_missing_file(tmp_path: Path, found: BestIntervals) -> None:

@@ -297,3 +297,7 @@ def _rows(found: BestIntervals) -> list[tuple[str, ...]]:
         )
         for i, mu in enumerate(found.mu)
     ]
+
+
+if __name__ == "__main__":
+    main()
