@@ -26,7 +26,8 @@ class Oracle:
     It knows statistics and normalisations only: of the nuisances in `profiled`, those that scale
     components are fitted with their constraints; the others stand at their "off", since the
     densities say nothing of them. Where others vary, it is wrong about the events and does not
-    cover; the width it has where they do not is what other methods are measured by.
+    cover; the width it has where they do not is what other methods are measured by. Intervals may
+    reach below the parameter's range, and below 0: cut there, they would not cover.
 
     Parameters
     ----------
