@@ -8,8 +8,8 @@ features of the event. A quantity with a few values has a table of probabilities
 density is exact, whose samples cost one pass, and in which what comes last can be integrated away.
 
 Piecewise-linear densities: Müller et al., ACM Trans. Graph. 38 (2019) 145, section 4.2.
-Positive numbers are made with (x + sqrt(x^2 + 4)) / 2, which needs no exponential; heights are
-the squares of such numbers, so that a density may vary by orders of magnitude.
+Widths are made positive with (x + sqrt(x^2 + 4)) / 2, heights with an exponential, so that a density
+may fall by orders of magnitude.
 
 This file evaluates; `fit_conditional` trains. Events do not influence each other: the same event
 gives the same bits in any company.
@@ -30,6 +30,7 @@ from sigma68.learning.perceptron import EVENTS, Perceptron, apply_perceptron
 __all__ = [
     "CHOICE_FLOOR",
     "HEIGHT_FLOOR",
+    "LOG_HEIGHT",
     "WIDTH_FLOOR",
     "Conditional",
     "ConditionalChoice",
@@ -43,9 +44,11 @@ Float32 = npt.NDArray[np.float32]
 
 WIDTH_FLOOR = 0.02
 """Added to each bin's width before they are made to sum to 1: no bin vanishes."""
-HEIGHT_FLOOR = 1e-4
+HEIGHT_FLOOR = 1e-6
 """Added to each knot's height: the density is nowhere 0, and its inverse is well defined."""
 
+LOG_HEIGHT = 14.0
+"""Logarithms of heights lie within this of 0."""
 CHOICE_FLOOR = 1e-4
 """Added to the root of each probability of a choice before they are made to sum to 1."""
 
@@ -260,11 +263,37 @@ def _positive(raw, first, last, n, floor):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _squared(raw, first, last, n, floor):  # type: ignore[no-untyped-def]
+def _exponential(raw, first, last, n, power):  # type: ignore[no-untyped-def]
+    """exp(x) + HEIGHT_FLOOR, in place, for rows first to last - 1, to 1e-6.
+
+    exp(x) = 2^k 2^f with f in [-1/2, 1/2]: the power of two is put together from its bits, the
+    rest is the series of exp(f ln 2). `power` (EVENTS,) int32 is work space.
+    """
+    most, floor = np.float32(LOG_HEIGHT), np.float32(HEIGHT_FLOOR)
+    log2_e, half = np.float32(1.4426950408889634), np.float32(0.5)
+    c1, c2, c3 = (
+        np.float32(0.6931471805599453),
+        np.float32(0.2402265069591007),
+        np.float32(0.0555041086648216),
+    )
+    c4, c5, c6 = (
+        np.float32(0.0096181291076285),
+        np.float32(0.0013333558146428),
+        np.float32(0.000154035303934),
+    )
+    one = np.float32(1.0)
+    scale = power.view(np.float32)
     for k in range(first, last):
         row = raw[k]
         for e in range(n):
-            row[e] = row[e] * row[e] + floor
+            y = max(min(row[e], most), -most) * log2_e
+            whole = np.floor(y + half)
+            row[e] = y - whole
+            power[e] = (np.int32(whole) + np.int32(127)) << np.int32(23)
+        for e in range(n):
+            f = row[e]
+            series = one + f * (c1 + f * (c2 + f * (c3 + f * (c4 + f * (c5 + f * c6)))))
+            row[e] = series * scale[e] + floor
 
 
 @njit(cache=True, nogil=True)
@@ -326,14 +355,14 @@ def _conditional(  # type: ignore[no-untyped-def]
     raw = np.empty((len(b3), EVENTS), np.float32)
     width = np.empty(EVENTS, np.float32)
     area = np.empty(EVENTS, np.float32)
+    power = np.empty(EVENTS, np.int32)
     for first in range(0, len(x), EVENTS):
         n = min(EVENTS, len(x) - first)
         apply_perceptron(
             features, first, n, shift, scale, w1, b1, w2, b2, w3, b3, inputs, h1, h2, raw
         )
         _positive(raw, 0, bins, n, np.float32(WIDTH_FLOOR))
-        _positive(raw, bins, 2 * bins + 1, n, np.float32(0.0))
-        _squared(raw, bins, 2 * bins + 1, n, np.float32(HEIGHT_FLOOR))
+        _exponential(raw, bins, 2 * bins + 1, n, power)
         _sums(raw, bins, n, width, area)
         for e in range(n):
             i = first + e

@@ -20,6 +20,7 @@ from sigma68.errors import DataError
 from sigma68.learning.conditional import (
     CHOICE_FLOOR,
     HEIGHT_FLOOR,
+    LOG_HEIGHT,
     WIDTH_FLOOR,
     ConditionalChoice,
     ConditionalDensity,
@@ -227,7 +228,7 @@ def _density_loss(raw: Tensor, y: Tensor) -> Tensor:
     """-ln of the piecewise-linear density at y, (n,)."""
     bins = (raw.shape[1] - 1) // 2
     width = _squareplus(raw[:, :bins]) + WIDTH_FLOOR
-    height = _squareplus(raw[:, bins:]).square() + HEIGHT_FLOOR
+    height = raw[:, bins:].clamp(-LOG_HEIGHT, LOG_HEIGHT).exp() + HEIGHT_FLOOR
     edges = torch.cumsum(width, dim=1)
     total = edges[:, -1]
     area = 0.5 * (width * (height[:, 1:] + height[:, :-1])).sum(dim=1)

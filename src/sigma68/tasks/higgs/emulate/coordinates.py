@@ -35,7 +35,7 @@ from sigma68.tasks.higgs.emulate.steps import (
     TAU_PT,
 )
 
-__all__ = ["from_unit", "squashed", "to_unit", "unit_of_pt"]
+__all__ = ["from_unit", "recoil_size", "squashed", "to_unit", "turned", "unit_of_pt"]
 
 _TAU_LOW_GEV, _TAU_HIGH_GEV = 22.8, 1500.0
 _LEP_LOW_GEV, _LEP_HIGH_GEV = 19.9995, 1500.0
@@ -91,10 +91,16 @@ def _unsquashed(t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _size(frame, e, jets):  # type: ignore[no-untyped-def]
+def recoil_size(frame, e, jets):  # type: ignore[no-untyped-def]
     """The momentum that the next jet stands against, GeV; a small one means as little as 5."""
     x, y = recoil(frame, e, jets)
     return max(math.sqrt(x * x + y * y), _LEAST_GEV)
+
+
+@njit(cache=True, nogil=True)
+def turned(angle, size):  # type: ignore[no-untyped-def]
+    """An angle in [-pi, pi] to [-1, 1], finer around 0 the larger the recoil."""
+    return squashed(angle * size) / squashed(math.pi * size)
 
 
 @njit(cache=True, nogil=True)
@@ -156,16 +162,16 @@ def _to_unit(step, frame, x):  # type: ignore[no-untyped-def]
         elif step in (MET_ACROSS, MET_ALONG):
             u = 0.5 + 0.5 * squashed(value + _visible(step, frame, e))
         elif step == JET1_PT:
-            u = _balance(value, _size(frame, e, 0), _JET_HIGH_GEV)
+            u = _balance(value, recoil_size(frame, e, 0), _JET_HIGH_GEV)
         elif step == JET1_ETA:
             u = _signed(value, _lowest_eta(frame[JET1_PT, e], _JET_ETA), _JET_ETA)
         elif step == JET2_ETA:
             u = _signed(value, _lowest_eta(frame[JET2_PT, e], _JET_ETA), _JET_ETA)
         elif step in (JET1_TURN, JET2_TURN):
-            size = _size(frame, e, 0 if step == JET1_TURN else 1)
-            u = 0.5 + 0.5 * squashed(value * size) / squashed(math.pi * size)
+            size = recoil_size(frame, e, 0 if step == JET1_TURN else 1)
+            u = 0.5 + 0.5 * turned(value, size)
         elif step == JET2_PT:
-            u = _balance(value, _size(frame, e, 1), frame[JET1_PT, e])
+            u = _balance(value, recoil_size(frame, e, 1), frame[JET1_PT, e])
         else:
             mean = value / max(frame[FURTHER, e], 1.0)
             u = _logarithmic(
@@ -193,16 +199,16 @@ def _from_unit(step, x, frame):  # type: ignore[no-untyped-def]
             t = min(max(2.0 * u - 1.0, 2.0 * _EDGE - 1.0), 1.0 - 2.0 * _EDGE)
             value = _unsquashed(t) - _visible(step, frame, e)
         elif step == JET1_PT:
-            value = _balanced(u, _size(frame, e, 0), _JET_HIGH_GEV)
+            value = _balanced(u, recoil_size(frame, e, 0), _JET_HIGH_GEV)
         elif step == JET1_ETA:
             value = _unsigned(u, _lowest_eta(frame[JET1_PT, e], _JET_ETA), _JET_ETA)
         elif step == JET2_ETA:
             value = _unsigned(u, _lowest_eta(frame[JET2_PT, e], _JET_ETA), _JET_ETA)
         elif step in (JET1_TURN, JET2_TURN):
-            size = _size(frame, e, 0 if step == JET1_TURN else 1)
+            size = recoil_size(frame, e, 0 if step == JET1_TURN else 1)
             value = _unsquashed((2.0 * u - 1.0) * squashed(math.pi * size)) / size
         elif step == JET2_PT:
-            value = _balanced(u, _size(frame, e, 1), frame[JET1_PT, e])
+            value = _balanced(u, recoil_size(frame, e, 1), frame[JET1_PT, e])
         else:
             top = max(frame[JET2_PT, e], _JET_LOW_GEV + 0.01)
             mean = _JET_LOW_GEV * math.exp(u * math.log(top / _JET_LOW_GEV))

@@ -2,7 +2,8 @@
 
 Rows of features are added as steps are drawn, so that each conditional sees the first rows, as
 many as `steps.CONTEXT` says. Besides the coordinates these are the combinations physics points at:
-masses, the recoil against which jets stand, angles between objects.
+masses, the recoil against which jets stand, angles between objects; and where, in the coordinate of
+a jet's turn, other objects lie, near which there is no jet.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sigma68.tasks.higgs.emulate.coordinates import squashed
+from sigma68.tasks.higgs.emulate.coordinates import recoil_size, squashed, turned
 from sigma68.tasks.higgs.emulate.frame import jet_angles, recoil, wrapped
 from sigma68.tasks.higgs.emulate.steps import (
     FURTHER,
@@ -40,7 +41,7 @@ _SOFT_GEV = 5.0  # below this, how small a momentum is says little
 def add_features(
     step: int, frame: npt.NDArray[np.float64], features: npt.NDArray[np.float32]
 ) -> None:
-    """Fill the rows of `features` (49, n) that are known once `step` was drawn.
+    """Fill the rows of `features` (56, n) that are known once `step` was drawn.
 
     `frame` (17, n) is filled up to that step; where it has no such object the rows mean nothing.
     """
@@ -53,7 +54,7 @@ def add_features(
     elif step in (JET2_PT, JET2_ETA, JET2_TURN):
         _of_subleading_jet(step, frame, features)
     elif step == FURTHER:
-        features[48] = frame[FURTHER]
+        features[55] = frame[FURTHER]
 
 
 @njit(cache=True, nogil=True)
@@ -124,48 +125,61 @@ def _of_met(step, frame, features):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _of_leading_jet(step, frame, features):  # type: ignore[no-untyped-def]
     for e in range(frame.shape[1]):
+        phi = frame[LEP_PHI, e]
+        from_tau = frame[JET1_ETA, e] - frame[TAU_ETA, e]
+        from_lep = frame[JET1_ETA, e] - frame[LEP_ETA, e]
         if step == JET1_PT:
             features[24, e] = math.log(frame[JET1_PT, e])
-            continue
-        if step == JET1_ETA:
+        elif step == JET1_ETA:
+            x, y = recoil(frame, e, 0)
+            back, size = math.atan2(y, x), recoil_size(frame, e, 0)
             features[25, e] = frame[JET1_ETA, e]
-            continue
-        first, _ = jet_angles(frame, e, 1)
-        x, y = recoil(frame, e, 1)
-        back = math.atan2(y, x)
-        phi = frame[LEP_PHI, e]
-        features[26, e] = math.cos(frame[JET1_TURN, e])
-        features[27, e] = math.sin(frame[JET1_TURN, e])
-        features[28, e] = _softened_log(math.sqrt(x * x + y * y))
-        features[29, e] = _distance(frame[JET1_ETA, e] - frame[TAU_ETA, e], first)
-        features[30, e] = _distance(frame[JET1_ETA, e] - frame[LEP_ETA, e], first - phi)
-        features[31, e] = math.cos(back)
-        features[32, e] = math.sin(back)
-        features[33, e] = math.cos(phi - back)
-        features[34, e] = math.sin(phi - back)
-        features[35, e] = math.cos(first - back)
-        features[36, e] = math.sin(first - back)
-        features[37, e] = frame[JET1_ETA, e] - frame[TAU_ETA, e]
-        features[38, e] = frame[JET1_ETA, e] - frame[LEP_ETA, e]
-        features[39, e] = abs(frame[JET1_ETA, e])
+            features[26, e] = from_tau
+            features[27, e] = from_lep
+            features[28, e] = abs(frame[JET1_ETA, e])
+            features[29, e] = turned(wrapped(-back), size)
+            features[30, e] = turned(wrapped(phi - back), size)
+        else:
+            first, _ = jet_angles(frame, e, 1)
+            x, y = recoil(frame, e, 1)
+            back = math.atan2(y, x)
+            features[31, e] = math.cos(frame[JET1_TURN, e])
+            features[32, e] = math.sin(frame[JET1_TURN, e])
+            features[33, e] = _softened_log(math.sqrt(x * x + y * y))
+            features[34, e] = _distance(from_tau, first)
+            features[35, e] = _distance(from_lep, first - phi)
+            features[36, e] = math.cos(back)
+            features[37, e] = math.sin(back)
+            features[38, e] = math.cos(phi - back)
+            features[39, e] = math.sin(phi - back)
+            features[40, e] = math.cos(first - back)
+            features[41, e] = math.sin(first - back)
 
 
 @njit(cache=True, nogil=True)
 def _of_subleading_jet(step, frame, features):  # type: ignore[no-untyped-def]
     for e in range(frame.shape[1]):
+        apart = frame[JET2_ETA, e] - frame[JET1_ETA, e]
         if step == JET2_PT:
-            features[40, e] = math.log(frame[JET2_PT, e])
-            continue
-        if step == JET2_ETA:
-            features[41, e] = frame[JET2_ETA, e]
-            features[42, e] = abs(frame[JET2_ETA, e] - frame[JET1_ETA, e])
-            continue
-        first, second = jet_angles(frame, e, 2)
-        x, y = recoil(frame, e, 2)
-        features[43, e] = math.cos(frame[JET2_TURN, e])
-        features[44, e] = math.sin(frame[JET2_TURN, e])
-        features[45, e] = _softened_log(math.sqrt(x * x + y * y))
-        features[46, e] = math.cos(second - first)
-        apart = math.cosh(frame[JET2_ETA, e] - frame[JET1_ETA, e]) - math.cos(second - first)
-        mass2 = 2.0 * frame[JET1_PT, e] * frame[JET2_PT, e] * max(apart, 0.0)
-        features[47, e] = _softened_log(math.sqrt(mass2))
+            features[42, e] = math.log(frame[JET2_PT, e])
+        elif step == JET2_ETA:
+            first, _ = jet_angles(frame, e, 1)
+            x, y = recoil(frame, e, 1)
+            back, size = math.atan2(y, x), recoil_size(frame, e, 1)
+            features[43, e] = frame[JET2_ETA, e]
+            features[44, e] = abs(apart)
+            features[45, e] = frame[JET2_ETA, e] - frame[TAU_ETA, e]
+            features[46, e] = frame[JET2_ETA, e] - frame[LEP_ETA, e]
+            features[47, e] = turned(wrapped(first - back), size)
+            features[48, e] = turned(wrapped(-back), size)
+            features[49, e] = turned(wrapped(frame[LEP_PHI, e] - back), size)
+        else:
+            first, second = jet_angles(frame, e, 2)
+            x, y = recoil(frame, e, 2)
+            c = math.cos(second - first)
+            mass2 = 2.0 * frame[JET1_PT, e] * frame[JET2_PT, e] * max(math.cosh(apart) - c, 0.0)
+            features[50, e] = math.cos(frame[JET2_TURN, e])
+            features[51, e] = math.sin(frame[JET2_TURN, e])
+            features[52, e] = _softened_log(math.sqrt(x * x + y * y))
+            features[53, e] = c
+            features[54, e] = _softened_log(math.sqrt(mass2))

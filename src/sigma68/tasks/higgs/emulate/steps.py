@@ -66,7 +66,7 @@ MOST_FURTHER: Final = 9
 CHOICES: Final[dict[int, int]] = {A_JET: 2, A_SECOND: 2, FURTHER: MOST_FURTHER + 1}
 """Steps that choose among a few values, and how many."""
 
-CONTEXT: Final = (0, 1, 2, 3, 5, 12, 14, 24, 24, 25, 26, 40, 40, 41, 43, 48, 49)
+CONTEXT: Final = (0, 1, 2, 3, 5, 12, 14, 24, 24, 25, 31, 42, 42, 43, 50, 55, 56)
 """Rows of features that each step's conditional sees, from the first."""
 
-N_FEATURES: Final = 49
+N_FEATURES: Final = 56

@@ -11,9 +11,12 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
+import inspect
+import io
 import json
 import multiprocessing
 import sys
+import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +29,7 @@ import numpy.typing as npt
 from sigma68.cli.console import say
 from sigma68.errors import DataError
 from sigma68.files import make_folder, replacing
+from sigma68.learning import conditional, fit_conditional
 from sigma68.learning.conditional import Conditional, from_arrays
 from sigma68.learning.fit_conditional import (
     Fitted,
@@ -35,6 +39,7 @@ from sigma68.learning.fit_conditional import (
     fit_density,
 )
 from sigma68.tasks.higgs.dataset import EventFile, open_parquet
+from sigma68.tasks.higgs.emulate import coordinates, features, frame, steps
 from sigma68.tasks.higgs.emulate.coordinates import to_unit
 from sigma68.tasks.higgs.emulate.emulator import WEIGHTS
 from sigma68.tasks.higgs.emulate.features import add_features
@@ -64,7 +69,8 @@ HELD_OUT: Final = ROLES.index("final")
 
 Floats = npt.NDArray[np.float64]
 
-_PLENTY: Final = 150_000  # rows, by their weights, that deserve the whole network
+_MEANING: Final = (steps, frame, coordinates, features, conditional, fit_conditional)
+_PLENTY: Final = 60_000  # rows, by their weights, that deserve the whole network
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def train(
     """
     file = open_parquet(asked.source)
     identity = content_identity(file)
-    name = json.dumps([identity, asdict(asked)], sort_keys=True)
+    name = json.dumps([identity, asdict(asked), _source_hash()], sort_keys=True)
     folder = work / hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
     make_folder(folder)
     jobs = [(p, s) for s in range(N_STEPS - 1, -1, -1) for p in (1, 0, 2, 3)]
@@ -127,6 +133,12 @@ def train(
         "losses": results,
     }
     save(out, chains, _expected(file), history)
+
+
+def _source_hash() -> str:
+    """A hash of the code that decides what a trained conditional means."""
+    texts = [inspect.getsource(module) for module in _MEANING]
+    return hashlib.blake2b("".join(texts).encode(), digest_size=8).hexdigest()
 
 
 def _expected(file: EventFile) -> Floats:
@@ -237,11 +249,11 @@ def _write_part(path: Path, fitted: Fitted) -> None:
 
 def _read_part(path: Path) -> tuple[Conditional, Mapping[str, float]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(arrays.pop("about").tobytes())
         return from_arrays(arrays), about
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged ({error}): remove it and train again") from error
 
 
