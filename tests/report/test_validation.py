@@ -10,10 +10,12 @@ import pytest
 
 from sigma68.errors import OutputError
 from sigma68.report import validation_figures as figures
+from sigma68.report import validation_responses as responses
 from sigma68.report.style import render
 from sigma68.report.validation import write_validation_report
 from sigma68.report.validation_tables import tables_of
 from sigma68.tasks.higgs.schema import FEATURE_TABLE
+from sigma68.tasks.higgs.validation.judgement import SIMULATION
 from sigma68.tasks.higgs.validation.result import Validation
 from sigma68.tasks.higgs.validation.roc import ClassifierTest
 from sigma68.tasks.higgs.validation.tables import published
@@ -59,6 +61,7 @@ def made_test(group: str) -> ClassifierTest:
         detectable=0.58,
         columns=(("PRI_met", 0.5), ("PRI_lep_pt", 0.2)),
         curve=np.linspace(0, 1, 101) ** 0.5,
+        verdict="miss",
     )
 
 
@@ -161,7 +164,7 @@ def test_a_place_that_cannot_be_written_is_said(result: Validation, tmp_path: Pa
 def test_the_grid_has_every_column_with_its_unit(result: Validation) -> None:
     own = [h for h in result.histograms if h.process == "ztautau"]
     tests = [t for t in result.distributions if t.group == "ztautau"]
-    figure = figures.distributions_grid(own, tests, "ztautau")
+    figure = figures.distributions_grid(own, tests, "ztautau", SIMULATION)
     labels = [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()]
     assert len(labels) == len(FEATURE_TABLE) == 28
     assert sum("[GeV]" in label for label in labels) == sum(f.unit == "GeV" for f in FEATURE_TABLE)
@@ -174,7 +177,7 @@ def test_the_grid_has_every_column_with_its_unit(result: Validation) -> None:
 
 
 def test_yields_beyond_the_axis_stand_at_its_end(result: Validation) -> None:
-    figure = figures.yields_ratio(result.yields, "tables")
+    figure = figures.yields_ratio(result.yields, "tables", SIMULATION)
     ax = figure.axes[0]
     low, high = ax.get_xlim()
     assert low >= 0.5
@@ -186,7 +189,7 @@ def test_yields_beyond_the_axis_stand_at_its_end(result: Validation) -> None:
 
 def test_the_correlation_figure_shows_pulls_above_and_differences_below(result: Validation) -> None:
     test = result.correlations[0]
-    shown = figures.correlation_pulls(test).axes[0].images[0].get_array()
+    shown = figures.correlation_pulls(test, SIMULATION).axes[0].images[0].get_array()
     assert shown[0, 3] == pytest.approx(test.pulls[0, 3])
     assert shown[3, 0] == pytest.approx(10 * (test.tested[3, 0] - test.reference[3, 0]))
     assert shown.mask[4, 4]
@@ -194,6 +197,6 @@ def test_the_correlation_figure_shows_pulls_above_and_differences_below(result: 
 
 def test_figures_of_very_little_can_be_drawn(result: Validation) -> None:
     nothing = replace(result.responses[0], tested=None, tested_error=None, reference=None)
-    assert render(figures.responses_plot([nothing], "ztautau"), "png")
+    assert render(responses.responses_plot([nothing], "ztautau", SIMULATION), "png")
     assert render(figures.p_values(result.distributions[:1]), "png")
-    assert render(figures.yields_ratio([], "tables"), "png")
+    assert render(figures.yields_ratio([], "tables", SIMULATION), "png")

@@ -1,4 +1,4 @@
-"""Figures of a validation: simulated events as lines and bands, real ones as black points.
+"""Figures of a validation: tested events as lines and bands, the reference as black points.
 
 Every function takes what a validation found and returns a new Figure; none is shown, none is
 written, and no global state is changed.
@@ -33,16 +33,13 @@ if TYPE_CHECKING:
     from sigma68.tasks.higgs.validation.correlations import CorrelationTest
     from sigma68.tasks.higgs.validation.distributions import DistributionTest
     from sigma68.tasks.higgs.validation.histograms import ColumnHistogram
-    from sigma68.tasks.higgs.validation.response import Response
-    from sigma68.tasks.higgs.validation.roc import ClassifierTest
+    from sigma68.tasks.higgs.validation.judgement import Judgement
     from sigma68.tasks.higgs.validation.yields import YieldTest
 
 __all__ = [
     "correlation_pulls",
     "distributions_grid",
     "p_values",
-    "responses_plot",
-    "roc_curves",
     "yields_ratio",
 ]
 
@@ -52,7 +49,6 @@ _COLUMNS = 4
 _FARTHEST = 0.45
 _MOST_PULL = 5.0
 _FEW_DECADES = 60.0
-_LEAST_CHANGE = 0.02
 
 
 def label_of(process: str) -> str:
@@ -60,8 +56,22 @@ def label_of(process: str) -> str:
     return PROCESS_LABELS[PROCESSES.index(process)] if process in PROCESSES else process.title()
 
 
-def yields_ratio(tests: Sequence[YieldTest], table: str) -> Figure:
-    """Simulated over expected yields with their statistical error; bands are the tolerances.
+def short(name: str) -> str:
+    """What events are called where there is little room."""
+    return {"simulated": "sim.", "emulated": "emu."}.get(name, name)
+
+
+def _ratio_title(judgement: Judgement) -> str:
+    return f"{short(judgement.reference).capitalize()} / {short(judgement.tested)}"
+
+
+def region_title(name: str) -> str:
+    """How a region is written."""
+    return name.replace(">=", "\N{GREATER-THAN OR EQUAL TO}")
+
+
+def yields_ratio(tests: Sequence[YieldTest], table: str, judgement: Judgement) -> Figure:
+    """Tested over expected yields with their statistical error; bands are the tolerances.
 
     Yields that are too small to be judged are hollow. Ratios beyond the axis stand at its end,
     as triangles.
@@ -79,12 +89,12 @@ def yields_ratio(tests: Sequence[YieldTest], table: str) -> Figure:
             if shown[row].process != shown[row - 1].process:
                 ax.axhline(row - 0.5, color="0.6", lw=0.7)
         ax.set_yticks(
-            range(len(shown)), [f"{label_of(t.process)}, {_region(t.region)}" for t in shown]
+            range(len(shown)), [f"{label_of(t.process)}, {region_title(t.region)}" for t in shown]
         )
         ax.tick_params(axis="y", which="both", length=0, labelsize=9)
         ax.set_ylim(len(shown) - 0.4, -0.6)
         ax.set_xlim(1 - span, 1 + span)
-        ax.set_xlabel(f"Simulated / expected yield ({table})")
+        ax.set_xlabel(f"{judgement.tested.title()} / expected yield ({table})")
         _yield_legend(ax)
     return figure
 
@@ -95,7 +105,7 @@ def _yield_point(ax: Axes, row: int, test: YieldTest, span: float) -> None:
         side = 1 if test.ratio > 1 else -1
         ax.plot(1 + side * span * 0.98, row, marker=">" if side > 0 else "<", color=colour, ms=6)
         return
-    hollow: dict[str, Any] = {"mfc": "white"} if test.verdict == "small" else {}
+    hollow: dict[str, Any] = {"mfc": "white"} if colour == GREY else {}
     marker = "s" if test.verdict == "miss" else "o"
     ax.errorbar(test.ratio, row, xerr=test.error, color=colour, marker=marker, lw=1.2, **hollow)
 
@@ -114,9 +124,12 @@ def _yield_legend(ax: Axes) -> None:
 
 
 def distributions_grid(
-    histograms: Sequence[ColumnHistogram], tests: Sequence[DistributionTest], group: str
+    histograms: Sequence[ColumnHistogram],
+    tests: Sequence[DistributionTest],
+    group: str,
+    judgement: Judgement,
 ) -> Figure:
-    """All columns of one group of processes: shapes on top, real over simulated below.
+    """All columns of one group of processes: shapes on top, reference over tested below.
 
     `histograms` are those of every process of the group; they are added up. Both samples are
     normalised to 1, events without the column included. Bands and bars are statistical errors.
@@ -144,10 +157,10 @@ def distributions_grid(
             )
             top = figure.add_subplot(inner[0])
             bottom = figure.add_subplot(inner[1], sharex=top)
-            _panel(top, bottom, own, feature, p_of.get(name))
+            _panel(top, bottom, own, feature, p_of.get(name), judgement)
             if i % _COLUMNS == 0:
                 top.set_ylabel("Fraction / bin", fontsize=9)
-                bottom.set_ylabel("Real / sim.", fontsize=9)
+                bottom.set_ylabel(_ratio_title(judgement), fontsize=9)
             if i == 0:
                 top.legend(fontsize=8, frameon=False, loc="best", title=label_of(group))
     return figure
@@ -159,6 +172,7 @@ def _panel(
     histograms: Sequence[ColumnHistogram],
     feature: Feature,
     p_value: float | None,
+    judgement: Judgement,
 ) -> None:
     edges = histograms[0].edges
     s, s_error, s_missing = _normalised(
@@ -168,11 +182,13 @@ def _panel(
         [(h.reference, h.reference_error, h.reference_undefined) for h in histograms]
     )
     centre = np.sqrt(edges[:-1] * edges[1:]) if histograms[0].log else (edges[:-1] + edges[1:]) / 2
-    top.stairs(s, edges, color=BLUE, lw=1.4, label="Simulated")
+    top.stairs(s, edges, color=BLUE, lw=1.4, label=judgement.tested.title())
     _band(top, edges, s, s_error)
     seen = r > 0
     style: dict[str, Any] = {"color": "black", "ls": "none", "marker": "o", "ms": 2.5, "lw": 0.9}
-    top.errorbar(centre[seen], r[seen], yerr=r_error[seen], label="Real", **style)
+    top.errorbar(
+        centre[seen], r[seen], yerr=r_error[seen], label=judgement.reference.title(), **style
+    )
     filled = s > 0
     ratio, relative = (
         np.divide(x, s, out=np.full_like(s, np.nan), where=filled) for x in (r, s_error)
@@ -196,7 +212,8 @@ def _panel(
     bottom.set_xlabel(f"{feature.label or feature.name}{unit}", fontsize=9, labelpad=1)
     said = [] if p_value is None else [f"p = {p_value:.2g}" if p_value > 1e-16 else "p < 1e-16"]
     if s_missing > 0 or r_missing > 0:
-        said.append(f"undefined: sim. {s_missing:.1%}, real {r_missing:.1%}")
+        names = short(judgement.tested), short(judgement.reference)
+        said.append(f"undefined: {names[0]} {s_missing:.1%}, {names[1]} {r_missing:.1%}")
     top.text(0.03, 0.97, "\n".join(said), transform=top.transAxes, va="top", fontsize=7.5)
 
 
@@ -224,83 +241,7 @@ def _band(ax: Axes, edges: Floats, y: Floats, error: Floats) -> None:
     ax.stairs(y + error, edges, baseline=low, fill=True, color=SKY, alpha=0.5, lw=0)
 
 
-def responses_plot(responses: Sequence[Response], process: str) -> Figure:
-    """The change of each region's yield of one process under each shift, simulated and real.
-
-    Real responses that are not tested may lie beyond an axis.
-    """
-    shifts = list(dict.fromkeys(r.shift for r in responses))
-    regions = list(dict.fromkeys(r.region for r in responses))
-    with styled():
-        figure = new_figure(11.0, 1.6 + 0.42 * len(regions))
-        panels = np.atleast_1d(figure.subplots(1, len(shifts), sharey=True))
-        for ax, shift in zip(panels, shifts, strict=True):
-            for r in responses:
-                if r.shift != shift:
-                    continue
-                row = regions.index(r.region)
-                _response_point(ax, row - 0.14, r.tested, r.tested_error, BLUE, "o")
-                hollow = {} if r.pull is not None else {"mfc": "white", "alpha": 0.6}
-                _response_point(
-                    ax, row + 0.14, r.reference, r.reference_error, "black", "s", **hollow
-                )
-            half = 100 * _span([r for r in responses if r.shift == shift])
-            ax.set_xlim(-half, half)
-            ax.axvline(0, color="0.6", lw=0.8)
-            ax.set_title(shift, fontsize=11)
-            ax.set_xlabel("Change of yield [%]", fontsize=10)
-            ax.set_ylim(len(regions) - 0.5, -0.5)
-            ax.tick_params(axis="y", which="both", length=0)
-            ax.tick_params(labelsize=9)
-        panels[0].set_yticks(range(len(regions)), [_region(region) for region in regions])
-        _response_legend(figure, label_of(process))
-    return figure
-
-
-def _span(responses: Sequence[Response]) -> float:
-    """Half an axis that shows every simulated response, and the real ones that are tested."""
-    wanted = [_LEAST_CHANGE]
-    for r in responses:
-        pairs = [(r.tested, r.tested_error)]
-        pairs += [(r.reference, r.reference_error)] if r.pull is not None else []
-        wanted += [abs(x) + e for x, e in pairs if x is not None and e is not None]
-    return min(1.3 * max(wanted), 1.0)
-
-
-def _response_point(
-    ax: Axes,
-    row: float,
-    value: float | None,
-    error: float | None,
-    colour: str,
-    marker: str,
-    **options: Any,
-) -> None:
-    if value is not None and error is not None:
-        ax.errorbar(
-            100 * value,
-            row,
-            xerr=100 * error,
-            color=colour,
-            marker=marker,
-            ms=4,
-            lw=1.2,
-            **options,
-        )
-
-
-def _response_legend(figure: Figure, process: str) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=BLUE, marker="o", lw=1.2, label=f"{process}, simulated"),
-        Line2D([], [], color="black", marker="s", lw=1.2, label="real"),
-        Line2D([], [], color="black", marker="s", mfc="white", lw=1.2, label="real, too few"),
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False)
-
-
-def correlation_pulls(test: CorrelationTest) -> Figure:
+def correlation_pulls(test: CorrelationTest, judgement: Judgement) -> Figure:
     """Differences of correlations in units of their error; grey where there is none.
 
     Above the diagonal the pulls, below it the plain difference of the coefficients times 10.
@@ -321,29 +262,14 @@ def correlation_pulls(test: CorrelationTest) -> Figure:
         ax.set_yticks(range(len(names)), names, fontsize=9)
         ax.tick_params(which="both", length=0)
         ax.minorticks_off()
-        ax.set_title(f"{label_of(test.group)}: simulated − real", loc="left", fontsize=12)
+        ax.set_title(
+            f"{label_of(test.group)}: {judgement.tested} − {judgement.reference}",
+            loc="left",
+            fontsize=12,
+        )
         bar = figure.colorbar(image, ax=ax, fraction=0.045, pad=0.02)
         bar.set_label("Above: difference / error. Below: difference of coefficients × 10")
         bar.ax.minorticks_off()
-    return figure
-
-
-def roc_curves(tests: Sequence[ClassifierTest]) -> Figure:
-    """Simulated against real events above a cut, for each group; the diagonal is the goal."""
-    colours, lines = (BLUE, VERMILION, GREEN, ORANGE, SKY), ("-", "--", "-.", ":")
-    with styled():
-        figure = new_figure(5.6, 5.2)
-        ax = figure.subplots()
-        for i, test in enumerate(tests):
-            x = np.linspace(0, 1, len(test.curve))
-            said = f"{label_of(test.group)}: {test.auc:.3f} ± {test.error:.3f}"
-            ax.plot(x, test.curve, color=colours[i % 5], ls=lines[i % 4], lw=1.8, label=said)
-        ax.plot([0, 1], [0, 1], color="0.6", ls=":", lw=1, label="Not to be told apart: 0.5")
-        ax.set_xlim(0, 1)
-        ax.set_ylim(0, 1.02)
-        ax.set_xlabel("Fraction of real events above the cut")
-        ax.set_ylabel("Fraction of simulated events above the cut")
-        ax.legend(loc="lower right", frameon=False)
     return figure
 
 
@@ -389,7 +315,3 @@ def p_values(tests: Sequence[DistributionTest]) -> Figure:
         ax.set_ylabel("p-value, uncorrected")
         ax.legend(loc="upper left", frameon=False)
     return figure
-
-
-def _region(name: str) -> str:
-    return name.replace(">=", "\N{GREATER-THAN OR EQUAL TO}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,3 +103,16 @@ def test_what_is_learned_is_not_what_is_judged() -> None:
 
 
 LEAK = FEATURES.index("DER_sum_pt")
+
+
+def test_an_area_is_judged_by_a_limit_where_it_is_known() -> None:
+    tested, reference = (sample(frame).of((1,)) for frame in halves(12_000, 9))
+    test = tell_apart("x", tested, reference, STREAM, even=True)
+    assert abs(test.auc - 0.5) < 3.5 * test.error
+    # Two rows for each effective event, and as many of what is tested again.
+    assert test.rows_reference == reference.n_events
+    assert test.rows_tested == pytest.approx(4 * reference.n_events, rel=0.1)
+    own = [replace(test, auc=a, null_error=e) for a, e in ((0.53, 0.01), (0.54, 0.01), (0.6, 0.02))]
+    assert [t.verdict for t in judged(own, 0.01, 0.53)] == ["pass", "miss", "unsure"]
+    by_chance = [replace(test, p_value=p) for p in (0.2, 1e-6)]
+    assert [t.verdict for t in judged(by_chance, 0.01)] == ["pass", "miss"]

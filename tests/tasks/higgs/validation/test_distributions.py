@@ -40,7 +40,7 @@ def compare(
         for part in (slice(0, half), slice(half, None)):
             cumulative.add(batch(own.values[:, part], own.weights[part], own.process[part]))
         sums = cell_sums(own.weights, own.process, numbers, 4)
-        sides.append((cumulative, sums.clustering))
+        sides.append((cumulative, np.repeat(sums.clustering[None], N_COLUMNS, axis=0)))
     (s, s_clustering), (r, r_clustering) = sides
     return compare_distributions(s, r, {"htautau": (0,)}, (s_clustering, r_clustering), 0.01)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.dataset import open_parquet
 from sigma68.tasks.higgs.regions import REGIONS, region_of
 from sigma68.tasks.higgs.schema import FEATURES, PRIMARIES
+from sigma68.tasks.higgs.validation.judgement import EMULATOR, Judgement
 from sigma68.tasks.higgs.validation.ledger import read_ledger
 from sigma68.tasks.higgs.validation.resampling import add_resampled, counts_of
 from sigma68.tasks.higgs.validation.response import (
@@ -24,9 +26,11 @@ from sigma68.tasks.higgs.validation.response import (
 from tests.tasks.higgs.validation.made_files import halves, write
 
 
-def collected(frame: pd.DataFrame, path: Path, rows: int = 1 << 18) -> ResponseCollector:
+def collected(
+    frame: pd.DataFrame, path: Path, rows: int = 1 << 18, draws: int = 1
+) -> ResponseCollector:
     ledger = read_ledger(open_parquet(write(frame, path)))
-    collector = ResponseCollector(ledger, stream("higgs", "test", len(frame)))
+    collector = ResponseCollector(ledger, stream("higgs", "test", len(frame)), noise_draws=draws)
     for batch in ledger.file.iter_batches(FEATURES, batch_rows=rows):
         collector.add(batch)
     return collector
@@ -169,3 +173,49 @@ def test_a_few_real_events_are_not_tested_and_never_too_sure(tmp_path: Path) -> 
     assert moved.reference_error >= 10 * moved.tested_error
     # jes alone takes no event away.
     assert found["all", "jes = 1.03"].pull is None
+
+
+def test_more_draws_of_the_noise_know_the_response_better(tmp_path: Path) -> None:
+    """The error is still the scatter of independent samples, and that of one event as well."""
+    values, errors, single = [], [], []
+    for seed in range(12):
+        frame = halves(12_000, 150 + seed)[0]
+        own = frame[frame["detailed_labels"] == "ztautau"]
+        once = collected(own, tmp_path / "a.parquet").sums((1,))
+        often = collected(own, tmp_path / "b.parquet", draws=8).sums((1,))
+        value, error = often.response(SOFT, 3)
+        values.append(value)
+        errors.append(error)
+        single.append(once.response(SOFT, 3)[1])
+        n = often.yields[0, 3, 0] / own["weights"].iloc[0]
+        assert often.scatter(SOFT, 3) / np.sqrt(n) == pytest.approx(error, rel=0.3)
+        # Shifts without noise are the same.
+        assert often.response(1, 3) == once.response(1, 3)
+    assert np.mean(errors) < 0.8 * np.mean(single)
+    assert np.std(values, ddof=1) == pytest.approx(np.mean(errors), rel=0.5)
+
+
+def test_an_emulator_is_judged_by_the_size_of_the_difference(tmp_path: Path) -> None:
+    tested, reference = halves(60_000, 5)
+    t, r = collected(tested, tmp_path / "t.parquet"), collected(reference, tmp_path / "r.parquet")
+    own = replace(EMULATOR, response_tolerance=0.02, largest_response_error=0.02, least_expected=20_000.0)
+    numbers = {"ztautau": np.full(len(REGIONS) + 1, 4400.0)}
+
+    def verdicts(judgement: Judgement) -> dict[tuple[str, str], str]:
+        found = compare_responses(t, r, {"ztautau": (1,)}, numbers, judgement)
+        for x in found:
+            if x.difference is not None:
+                assert x.error == pytest.approx(np.hypot(x.tested_error, x.reference_error))
+                assert x.difference == pytest.approx(x.tested - x.reference)
+        return {(x.region, x.shift): x.verdict for x in found}
+
+    found = verdicts(own)
+    assert found["all", "tes = 0.97"] == "pass"
+    assert found["mT>=70, VBFJet", "tes = 0.97"] == "small"
+    assert verdicts(replace(own, largest_response_error=0.0005))["all", "tes = 0.97"] == "unsure"
+    lost = (reference["PRI_had_pt"] > 28) & (np.arange(len(reference)) % 2 == 0)
+    r = collected(reference[~lost], tmp_path / "o.parquet")
+    assert verdicts(own)["all", "tes = 0.97"] == "miss"
+
+
+SOFT = list(SHIFTS).index("soft_met = 2") + 1

@@ -11,8 +11,9 @@ import pytest
 
 from sigma68.errors import DataError
 from sigma68.tasks.higgs.regions import REGIONS
+from sigma68.tasks.higgs.validation.judgement import EMULATOR
 from sigma68.tasks.higgs.validation.ledger import CellSums, cell_sums
-from sigma68.tasks.higgs.validation.tables import YieldTable, published, read_table
+from sigma68.tasks.higgs.validation.tables import YieldTable, published, read_table, table_of
 from sigma68.tasks.higgs.validation.yields import compare_yields, event_numbers
 
 
@@ -176,3 +177,38 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("region,htautau\ninclusive,5\n", encoding="utf-8-sig")
     assert read_table(path).inclusive[0] == 5
+
+
+def test_an_emulator_is_judged_where_both_are_known_to_three_per_cent() -> None:
+    full = published()
+    reference = both(full.inclusive, full.regions, n=20_000)
+    table = table_of("simulated", reference)
+    assert table.regions_error[0, 1] == pytest.approx(full.regions[0, 1] / np.sqrt(20_000))
+    regions = full.regions.copy()
+    regions[0] *= [1.02, 1.031, 0.969, 0.971]
+    tests = compare_yields(table, both(full.inclusive, regions, n=20_000), reference, EMULATOR)
+    verdicts = [t.verdict for t in tests if t.region == REGIONS[0]]
+    assert verdicts == ["pass", "miss", "miss", "pass"]
+    assert {t.verdict for t in tests if t.region != REGIONS[0]} == {"pass"}
+    # Errors of both.
+    assert tests[0].error == pytest.approx(np.sqrt(2 / 20_000), rel=0.01)
+    for few in (
+        compare_yields(table, both(full.inclusive, regions, n=900), reference, EMULATOR),
+        compare_yields(
+            table_of("few", both(full.inclusive, full.regions, n=900)),
+            both(full.inclusive, regions, n=20_000),
+            reference,
+            EMULATOR,
+        ),
+    ):
+        assert {t.verdict for t in few} == {"unsure"}
+
+
+def test_what_no_event_is_expected_of_is_not_compared() -> None:
+    full = published()
+    regions = full.regions.copy()
+    regions[2, 0] = 0
+    table = table_of("simulated", both(full.inclusive, regions))
+    tests = compare_yields(table, both(full.inclusive, full.regions), both(full.inclusive, regions))
+    assert len(tests) == 23
+    assert ("htautau", REGIONS[2]) not in {(t.process, t.region) for t in tests}

@@ -1,7 +1,7 @@
-"""Boosted trees trained to tell simulated from real events (extra `trees`: xgboost).
+"""Boosted trees trained to tell tested from reference events (extra `trees`: xgboost).
 
-Five trainings, each judged on the fifth of the hard events that it has not seen. Simulated and
-real events weigh the same in training. The area under the ROC curve is 0.5 where they cannot be
+Five trainings, each judged on the fifth of the hard events that it has not seen. Tested and
+reference events weigh the same in training. The area under the ROC curve is 0.5 where they cannot be
 told apart. Trainings share events, so that the five areas are not independent: the error of their
 mean is enlarged as Nadeau & Bengio, Machine Learning 52 (2003) 239, propose. Where there is nothing
 to learn, the mean lies a little below 0.5 rather than above, so only areas above 0.5 count as a
@@ -11,7 +11,7 @@ difference.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from scipy import special
 
 from sigma68.learning.trees import Trees, TreeSettings, train_trees
 from sigma68.seeds import Stream
+from sigma68.tasks.higgs.emulate.threads import in_order, threads_here
 from sigma68.tasks.higgs.schema import FEATURES
 from sigma68.tasks.higgs.split import mixed
 from sigma68.tasks.higgs.validation.roc import ClassifierTest, area, judged, roc_curve
@@ -33,34 +34,45 @@ Floats = npt.NDArray[np.float64]
 FOLDS: Final = 5
 _LEAST_TESTED: Final = 20_000
 _TESTED_PER_REFERENCE: Final = 10
+_ROWS_PER_EFFECTIVE: Final = 2
 _REFERENCE_ROWS_IN_A_LEAF: Final = 10.0
+_SHALLOW, _DEEPER = 3, 5
 _TOP: Final = 5
-_FEW_ROWS: Final = 50_000
 
 
-def tell_apart(group: str, tested: Sample, reference: Sample, stream: Stream) -> ClassifierTest:
+def tell_apart(
+    group: str, tested: Sample, reference: Sample, stream: Stream, *, even: bool = False
+) -> ClassifierTest:
     """Train on four fifths and judge on the last, five times.
+
+    With `even`, both samples are first thinned to about two rows for each effective event, whose
+    weights are then nearly equal, and the trees may be deeper: for many events on both sides.
 
     Raises
     ------
     DataError
-        If a fifth of the events holds no real or no simulated ones.
+        If a fifth of the events holds none of one kind.
     """
     wanted = max(_LEAST_TESTED, _TESTED_PER_REFERENCE * reference.n_events)
+    if even:
+        wanted = _rows(min(tested.effective, 2 * reference.effective))
+        own = stream.child(f"{group} thinning of the reference")
+        reference = thinned(reference, _rows(reference.effective), own)
     tested = thinned(tested, wanted, stream.child(f"{group} thinning"))
     events, fold = _together(tested, reference, stream.child(f"{group} folds"))
-    settings = _settings(events, reference.effective)
-    areas, errors, curves, gains = [], [], [], np.zeros(len(FEATURES))
-    for k in range(FOLDS):
+    settings = _settings(events, reference.effective, _DEEPER if even else _SHALLOW)
+
+    def judge(k: int) -> _Fold:
         trees = train_trees(_chosen(events, fold != k), settings)
         left_out = _chosen(events, fold == k)
         scores = trees.score(left_out.values).astype(np.float64)
-        value, error = area(scores, left_out)
-        areas.append(value)
-        errors.append(error)
-        curves.append(roc_curve(scores, left_out))
-        gains += _gains(trees)
-    auc, error = float(np.mean(areas)), _error_of_mean(errors)
+        return _Fold(*area(scores, left_out), roc_curve(scores, left_out), _gains(trees))
+
+    # A training on one core each: threads that share one wait for each other on a busy machine.
+    folds = list(in_order(judge, range(FOLDS), threads=threads_here(), ahead=FOLDS))
+    auc = float(np.mean([own.area for own in folds]))
+    error = _error_of_mean([own.error for own in folds])
+    gains: Floats = np.sum([own.gains for own in folds], axis=0)
     null_error = _null_error(tested, reference)
     # Where they are far apart the error is small: the test asks what chance does.
     p_value = float(special.ndtr((0.5 - auc) / max(error, null_error)))
@@ -72,13 +84,23 @@ def tell_apart(group: str, tested: Sample, reference: Sample, stream: Stream) ->
         auc=auc,
         error=error,
         null_error=null_error,
-        folds=tuple(areas),
+        folds=tuple(own.area for own in folds),
         p_value=p_value,
         corrected=p_value,
         detectable=math.nan,
         columns=tuple((FEATURES[i], float(gains[i] / max(gains.sum(), 1e-300))) for i in top),
-        curve=np.mean(curves, axis=0),
+        curve=np.mean([own.curve for own in folds], axis=0),
     )
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """What one training gave: area and its error, the ROC curve, and the gain of each column."""
+
+    area: float
+    error: float
+    curve: Floats
+    gains: Floats
 
 
 def _error_of_mean(errors: list[float]) -> float:
@@ -107,7 +129,7 @@ def _together(
         weights=np.concatenate([tested.weights, reference.weights]),
         labels=labels,
         process=1 - labels,
-        process_names=("simulated", "real"),
+        process_names=("tested", "reference"),
         hard_event=unit,
     )
     return events, (mixed(unit, stream.key) % np.uint64(FOLDS)).astype(np.int64)
@@ -124,18 +146,21 @@ def _chosen(events: Labelled, mask: npt.NDArray[np.bool_]) -> Labelled:
     )
 
 
-def _settings(events: Labelled, effective: float) -> TreeSettings:
-    """Shallow trees whose leaves cannot be made of a few of the `effective` real events."""
-    # In training the real events weigh half of all, and an undecided event's second derivative
+def _rows(effective: float) -> int:
+    return math.ceil(_ROWS_PER_EFFECTIVE * effective)
+
+
+def _settings(events: Labelled, effective: float, depth: int) -> TreeSettings:
+    """Trees whose leaves cannot be made of a few of the `effective` reference events."""
+    # In training the reference events weigh half of all, and an undecided event's second derivative
     # is a quarter of its weight.
     per_reference_event = 0.25 * 0.5 * events.n_events / effective
     return TreeSettings(
         n_trees=200,
-        max_depth=3,
+        max_depth=depth,
         learning_rate=0.08,
         min_child_weight=_REFERENCE_ROWS_IN_A_LEAF * per_reference_event,
-        # A few rows are done sooner than several threads have agreed on who does them.
-        threads=1 if events.n_events < _FEW_ROWS else 0,
+        threads=1,
     )
 
 

@@ -131,12 +131,12 @@ class Cumulative:
     def column(self, feature: int, processes: Sequence[int], clustering: Floats) -> Column:
         """One column of some processes together.
 
-        `clustering`, shape (4,), is the factor on the squared weights of each process that
-        counts hard events once.
+        `clustering`, shape (28, 4), is the factor on the squared weights of each column and process
+        that counts hard events once.
         """
         chosen = list(processes)
         sumw = self._sumw[feature][chosen].sum(axis=0)
-        sumw2 = clustering[chosen] @ self._sumw2[feature][chosen]
+        sumw2 = clustering[feature, chosen] @ self._sumw2[feature][chosen]
         total = float(sumw.sum())
         first, second = self._moments[:, feature, chosen].sum(axis=1)
         mean = first / total if total > 0 else np.nan
@@ -146,7 +146,9 @@ class Cumulative:
             cumulative=np.cumsum(sumw),
             squares=np.cumsum(sumw2),
             undefined=float(self._undefined[0, feature, chosen].sum()),
-            undefined_squares=float(clustering[chosen] @ self._undefined[1, feature, chosen]),
+            undefined_squares=float(
+                clustering[feature, chosen] @ self._undefined[1, feature, chosen]
+            ),
             mean=float(mean + self._centres[feature]),
             deviation=float(np.sqrt(max(variance, 0.0))) if total > 0 else float("nan"),
         )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy import special
 
 from sigma68.tasks.higgs.schema import FEATURES
+from sigma68.tasks.higgs.validation import edges
 from sigma68.tasks.higgs.validation.cumulative import Column, Cumulative
 from sigma68.tasks.higgs.validation.hypotheses import (
     POWER,
@@ -27,6 +28,7 @@ from sigma68.tasks.higgs.validation.hypotheses import (
     ks_p_value,
     two_sided,
 )
+from sigma68.tasks.higgs.validation.sample import Sample
 
 __all__ = ["LEAST_DEFINED", "LEAST_EFFECTIVE", "DistributionTest", "compare_distributions"]
 
@@ -50,7 +52,8 @@ class DistributionTest:
         Process, or "pooled"; name of the column.
     kind
         "shape": `difference` is the KS distance. "defined": it is the fraction of events that
-        have the column, tested minus reference.
+        have the column, tested minus reference. "edge": it is the fraction of tested events beyond
+        all of the reference.
     shared_with
         Columns defined in the same events, for which this test stands as well.
     n_tested, n_reference
@@ -69,7 +72,7 @@ class DistributionTest:
 
     group: str
     column: str
-    kind: Literal["shape", "defined"]
+    kind: Literal["shape", "defined", "edge"]
     shared_with: tuple[str, ...]
     n_tested: float
     n_reference: float
@@ -88,11 +91,12 @@ def compare_distributions(
     groups: Mapping[str, Sequence[int]],
     clustering: tuple[Floats, Floats],
     level: float,
+    samples: tuple[Sample, Sample] | None = None,
 ) -> list[DistributionTest]:
-    """Test every column in every group of processes.
+    """Test every column in every group of processes; with samples of both, the edges as well.
 
-    `clustering` gives for both samples the factor of each process, shape (4,), that counts hard
-    events once; `level` is the probability of any false alarm among all tests, to which what is
+    `clustering` gives for both samples the factor of each column and process, shape (28, 4), that
+    counts hard events once; `level` is the probability of any false alarm among all tests, to which what is
     detectable refers.
     """
     found: list[DistributionTest] = []
@@ -115,6 +119,9 @@ def compare_distributions(
                     columns.append(pair)
             found.append(_shape(group, name, pair))
             columns.append(pair)
+            if samples is not None and name in edges.COLUMNS:
+                found.append(_edge(group, name, processes, samples))
+                columns.append(pair)
     return _judged(found, columns, level)
 
 
@@ -138,6 +145,24 @@ def _shape(group: str, name: str, pair: tuple[Column, Column]) -> DistributionTe
         p_value=p_value,
         mean_difference=mean,
         mean_error=error,
+    )
+
+
+def _edge(
+    group: str, name: str, processes: Sequence[int], samples: tuple[Sample, Sample]
+) -> DistributionTest:
+    own = (samples[0].of(processes), samples[1].of(processes))
+    found = edges.beyond_edge(*own, name)
+    share, n_tested, n_reference = found or (None, 0.0, 0.0)
+    return DistributionTest(
+        group=group,
+        column=name,
+        kind="edge",
+        shared_with=(),
+        n_tested=n_tested,
+        n_reference=n_reference,
+        difference=share,
+        p_value=None if share is None else edges.edge_p_value(share, n_tested, n_reference),
     )
 
 
@@ -205,6 +230,9 @@ def _with_detectable(
         quantiles = float(special.ndtri(1 - level / 2) + special.ndtri(POWER))
         scatter = _scatter(parts, (test.n_tested, test.n_reference), share)
         return replace(test, detectable=quantiles * scatter)
+    if test.kind == "edge":
+        share = edges.detectable_share(test.n_tested, test.n_reference, level, POWER)
+        return replace(test, detectable=share)
     distance = detectable_distance(test.n_tested, test.n_reference, level)
     shift = None
     column = pair[0]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy import special
 
 __all__ = [
+    "LEVEL",
     "POWER",
     "detectable_distance",
     "detectable_shift",
@@ -32,6 +33,8 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
+LEVEL = 0.01
+"""P-values below this, corrected for the number of tests, are called incompatible."""
 POWER = 0.9
 """The probability with which a difference called detectable is found."""
 

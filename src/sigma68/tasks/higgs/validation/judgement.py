@@ -46,6 +46,9 @@ class Judgement:
         Whether distributions, correlations and trees see events after the high thresholds.
     pooled
         Whether all processes are also tested together.
+    fine
+        Whether there are so many events on both sides that the rows of a hard event can be weighed
+        by how alike they are, edges of columns looked at, and samples thinned to even weights.
     inclusive_tolerance, region_tolerance
         How far a yield of each process may be off, relative: before the high thresholds, and in a
         region after them.
@@ -53,9 +56,12 @@ class Judgement:
         Yields of so many expected events or fewer are shown but not judged.
     largest_error
         Yields whose ratio has a larger error are not judged.
-    response_tolerance, least_expected
-        How far a response may be off, absolute, in regions of more than so many expected events;
-        without a tolerance responses are judged by p-values.
+    noise_draws
+        How often the noise of soft_met is drawn for each event.
+    response_tolerance, largest_response_error, least_expected
+        How far a response may be off, absolute, if the error of the difference is no larger than
+        this and more events are expected than that; without a tolerance responses are judged by
+        p-values.
     largest_area
         The largest area under the ROC curve of trees that tell the two apart; without it areas
         are judged by p-values.
@@ -70,11 +76,14 @@ class Judgement:
     parts: tuple[str, ...]
     high_thresholds: bool
     pooled: bool
+    fine: bool
     inclusive_tolerance: PerProcess
     region_tolerance: PerProcess
     least_events: float
     largest_error: float
+    noise_draws: int = 1
     response_tolerance: float | None = None
+    largest_response_error: float = math.inf
     least_expected: float = 0.0
     largest_area: float | None = None
     largest_gap: float | None = None
@@ -87,6 +96,7 @@ SIMULATION: Final = Judgement(
     parts=PARTS[:5],
     high_thresholds=False,
     pooled=True,
+    fine=False,
     inclusive_tolerance=(0.03, 0.05, 0.05, 0.10),
     region_tolerance=(0.05, 0.05, 0.05, 0.10),
     least_events=200.0,
@@ -101,11 +111,14 @@ EMULATOR: Final = Judgement(
     parts=PARTS,
     high_thresholds=True,
     pooled=False,
+    fine=True,
     inclusive_tolerance=(0.03, 0.03, 0.03, 0.03),
     region_tolerance=(0.03, 0.03, 0.03, 0.03),
     least_events=0.0,
     largest_error=0.03,
+    noise_draws=8,
     response_tolerance=0.003,
+    largest_response_error=0.003,
     least_expected=1000.0,
     largest_area=0.53,
     largest_gap=0.005,

@@ -91,7 +91,7 @@ def add_resampled(
     units: npt.NDArray[np.int64],
     weights: npt.NDArray[np.float64],
     process: npt.NDArray[np.int8],
-    cells: npt.NDArray[np.int8],
+    cells: npt.NDArray[np.int8] | npt.NDArray[np.int16],
     key: int,
 ) -> None:
     """Add rows to the sums of each resample, in place.

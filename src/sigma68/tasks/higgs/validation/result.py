@@ -14,20 +14,28 @@ from sigma68.files import write_json
 from sigma68.tasks.higgs.validation.correlations import CorrelationTest
 from sigma68.tasks.higgs.validation.distributions import DistributionTest
 from sigma68.tasks.higgs.validation.form import Form
+from sigma68.tasks.higgs.validation.gap import Separation
 from sigma68.tasks.higgs.validation.histograms import ColumnHistogram
+from sigma68.tasks.higgs.validation.judgement import PARTS, Judgement
+from sigma68.tasks.higgs.validation.neighbours import NeighbourTest
 from sigma68.tasks.higgs.validation.response import Response
 from sigma68.tasks.higgs.validation.roc import ClassifierTest
 from sigma68.tasks.higgs.validation.tables import YieldTable
 from sigma68.tasks.higgs.validation.yields import EventNumbers, YieldTest
 
-__all__ = ["FILE_NAME", "PARTS", "VERSION", "EventsSummary", "Validation", "write_validation"]
+__all__ = [
+    "FILE_NAME",
+    "PARTS",
+    "VERSION",
+    "EventsSummary",
+    "TrainingSummary",
+    "Validation",
+    "write_validation",
+]
 
 FILE_NAME: Final = "validation.json"
 VERSION: Final = 2
 """The version of validation.json, raised when an entry changes its meaning."""
-
-PARTS: Final = ("yields", "distributions", "response", "correlations", "classifier")
-"""What can be compared, in the order in which it is reported."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +52,26 @@ class EventsSummary:
 
 
 @dataclass(frozen=True)
+class TrainingSummary:
+    """The events that an emulator was trained on: the file's name and rows per process."""
+
+    name: str
+    rows: int
+    rows_per_process: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Validation:
-    """Simulated events against a table and against real events.
+    """A file of events, judged by a table of yields and by the events of another.
 
     Attributes
     ----------
-    simulated, real
-        The two files.
-    table
-        The table of yields compared with.
+    judgement
+        What is compared, and what passes.
+    tested, reference, training
+        The files; the last where an emulator is judged and it was given.
+    table, expected
+        The table of yields compared with, and the name of the events whose responses are.
     level
         The probability of a false alarm in each part: p-values, corrected for the number of
         tests of their part, are compared with it.
@@ -64,13 +83,17 @@ class Validation:
         What was compared, of `PARTS`.
     groups
         Processes that were tested together, by the name of the group.
-    yields, numbers, real_numbers, distributions, histograms, responses, correlations, classifiers
-        What each part found; empty where it was left out.
+    yields, numbers, reference_numbers, distributions, histograms, responses, correlations,     classifiers, controls, separations, neighbours
+        What each part found; empty where it was left out. Controls are the trees of the
+        classifier set on training events and the reference.
     """
 
+    judgement: Judgement
     tested: EventsSummary
     reference: EventsSummary
+    training: TrainingSummary | None
     table: YieldTable
+    expected: str
     level: float
     seed: int
     sample_rows: int
@@ -84,6 +107,9 @@ class Validation:
     responses: tuple[Response, ...]
     correlations: tuple[CorrelationTest, ...]
     classifiers: tuple[ClassifierTest, ...]
+    controls: tuple[ClassifierTest, ...]
+    separations: tuple[Separation, ...]
+    neighbours: tuple[NeighbourTest, ...]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object: the attributes by name, None for what is not a number."""

@@ -1,8 +1,9 @@
-"""How well a score tells simulated from real events: the area under the ROC curve and its error."""
+"""How well a score tells two kinds of events apart: the area under the ROC curve and its error."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from scipy import special
 
 from sigma68.tasks.higgs.validation.hypotheses import POWER, holm
+from sigma68.tasks.higgs.validation.judgement import Verdict
 from sigma68.types import Labelled
 
 __all__ = ["CURVE_POINTS", "ClassifierTest", "area", "judged", "roc_curve"]
@@ -22,14 +24,14 @@ CURVE_POINTS: Final = 101
 
 @dataclass(frozen=True)
 class ClassifierTest:
-    """How well trees tell simulated from real events of one group of processes.
+    """How well trees tell tested from reference events of one group of processes.
 
     Attributes
     ----------
     group
         Process, or "pooled".
-    rows_simulated, rows_real
-        Events used; the simulated ones are a seeded sample.
+    rows_tested, rows_reference
+        Events used, of a seeded sample.
     auc, error, null_error
         Mean area under the ROC curve of the five trainings, its error, and what its error is
         where nothing tells them apart.
@@ -43,8 +45,11 @@ class ClassifierTest:
     columns
         What the trees used most: name and share of the total gain.
     curve
-        Fraction of simulated events above a cut against equal steps, from 0 to 1, in the fraction
-        of real events above it; mean of the five, shape (101,).
+        Fraction of tested events above a cut against equal steps, from 0 to 1, in the fraction
+        of reference events above it; mean of the five, shape (101,).
+    verdict
+        By the largest area that passes, where there is one, else by the corrected p-value;
+        "unsure" where the null error is more than half of what is allowed above 0.5.
     """
 
     group: str
@@ -59,23 +64,41 @@ class ClassifierTest:
     detectable: float
     columns: tuple[tuple[str, float], ...]
     curve: Floats
+    verdict: Verdict = "none"
 
 
-def judged(tests: list[ClassifierTest], level: float) -> tuple[ClassifierTest, ...]:
-    """The same with p-values corrected for the number of groups, and what could be found."""
+def judged(
+    tests: Sequence[ClassifierTest], level: float, largest_area: float | None = None
+) -> tuple[ClassifierTest, ...]:
+    """The same with p-values corrected for the number of groups, what could be found, and verdicts."""
     corrected = holm(np.array([test.p_value for test in tests]))
     quantiles = float(special.ndtri(1 - level / max(len(tests), 1)) + special.ndtri(POWER))
     return tuple(
-        replace(test, corrected=float(p), detectable=0.5 + quantiles * test.null_error)
+        replace(
+            test,
+            corrected=float(p),
+            detectable=0.5 + quantiles * test.null_error,
+            verdict=_verdict(test, float(p), level, largest_area),
+        )
         for test, p in zip(tests, corrected, strict=True)
     )
+
+
+def _verdict(
+    test: ClassifierTest, corrected: float, level: float, largest_area: float | None
+) -> Verdict:
+    if largest_area is None:
+        return "pass" if corrected >= level else "miss"
+    if test.null_error > 0.5 * (largest_area - 0.5):
+        return "unsure"
+    return "pass" if test.auc <= largest_area else "miss"
 
 
 def area(scores: Floats, events: Labelled) -> tuple[float, float]:
     """The weighted area under the ROC curve and its error, hard events counted once.
 
-    The probability that a simulated event (label 1) has a higher score than a real one, ties
-    counting half. `scores` has shape (n_events,). The error is that of DeLong, DeLong &
+    The probability that an event of label 1 has a higher score than one of label 0, ties counting
+    half. `scores` has shape (n_events,). The error is that of DeLong, DeLong &
     Clarke-Pearson, Biometrics 44 (1988) 837, for weighted events.
     """
     one = events.labels == 1
@@ -105,7 +128,7 @@ def _below(reference: Floats, weights: Floats, scores: Floats) -> Floats:
 
 
 def roc_curve(scores: Floats, events: Labelled) -> Floats:
-    """The fraction of simulated events above a cut at equal steps in that of real ones, (101,)."""
+    """The fraction of label 1 above a cut at equal steps in that of label 0, (101,)."""
     one = events.labels == 1
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)

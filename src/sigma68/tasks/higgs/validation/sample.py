@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.seeds import Stream
+from sigma68.tasks.higgs.bias import bias_columns
 from sigma68.tasks.higgs.dataset import EventBatch
 from sigma68.tasks.higgs.schema import FEATURES, PROCESSES
 from sigma68.tasks.higgs.split import mixed
@@ -92,10 +93,16 @@ def thinned(sample: Sample, wanted: int, stream: Stream) -> Sample:
 
 
 class SampleCollector:
-    """Picks the sample while the file streams past; at most about `wanted` rows a process."""
+    """Picks the sample while the file streams past; at most about `wanted` rows a process.
 
-    def __init__(self, ledger: Ledger, wanted: int, stream: Stream) -> None:
+    With `high_thresholds` those of the picked events that survive them are kept, as they are then.
+    """
+
+    def __init__(
+        self, ledger: Ledger, wanted: int, stream: Stream, *, high_thresholds: bool = False
+    ) -> None:
         self._ledger = ledger
+        self._high_thresholds = high_thresholds
         self._weights = np.zeros(ledger.n_rows)
         for p in range(len(PROCESSES)):
             rows = np.flatnonzero(ledger.process == p)
@@ -107,7 +114,11 @@ class SampleCollector:
         """Keep the chosen events of one batch, which has all 28 columns."""
         here = slice(batch.first_row, batch.first_row + batch.n_events)
         kept = np.flatnonzero(self._weights[here] > 0)
-        self._parts.append(batch.values[:, kept])
+        values = batch.values[:, kept]
+        if self._high_thresholds:
+            values, passing = bias_columns(values)
+            kept = kept[passing]
+        self._parts.append(values)
         self._rows.append(kept + batch.first_row)
 
     def sample(self) -> Sample:

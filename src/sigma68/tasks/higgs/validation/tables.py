@@ -1,4 +1,4 @@
-"""Tables of expected yields at 10 fb^-1: the published ones, or those of a file.
+"""Tables of expected yields at 10 fb^-1: published ones, those of a file, or those of events.
 
 A JSON file holds `{"inclusive": {process: events}, "regions": {region: {process: events}}}`, a CSV
 file a column `region`, whose rows are regions or "inclusive", and a column per process. What is left
@@ -11,7 +11,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ import numpy.typing as npt
 from sigma68.errors import DataError
 from sigma68.tasks.higgs.regions import PUBLISHED_YIELDS, REGIONS
 from sigma68.tasks.higgs.schema import EXPECTED_EVENTS, PROCESSES
+from sigma68.tasks.higgs.validation.ledger import CellSums
 
-__all__ = ["YieldTable", "published", "read_table"]
+__all__ = ["YieldTable", "published", "read_table", "table_of"]
+
+Floats = npt.NDArray[np.float64]
 
 _INCLUSIVE = "inclusive"
 _LARGEST = 1_000_000
@@ -33,17 +36,30 @@ _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, 
 class YieldTable:
     """Expected events; NaN where the table says nothing.
 
-    `inclusive`, shape (4,), is before the high thresholds, `regions`, shape (5, 4), after them.
+    `inclusive`, shape (4,), is before the high thresholds, `regions`, shape (5, 4), after them;
+    `inclusive_error` and `regions_error` are their statistical errors.
     """
 
     name: str
-    inclusive: npt.NDArray[np.float64]
-    regions: npt.NDArray[np.float64]
+    inclusive: Floats
+    regions: Floats
+    inclusive_error: Floats = field(default_factory=lambda: np.zeros(4))
+    regions_error: Floats = field(default_factory=lambda: np.zeros((len(REGIONS), 4)))
 
 
 def published() -> YieldTable:
     """Table 1 of the paper and the organisers' table of regions."""
     return YieldTable("published tables", np.array(EXPECTED_EVENTS), PUBLISHED_YIELDS)
+
+
+def table_of(name: str, sums: tuple[CellSums, CellSums]) -> YieldTable:
+    """The yields of events: sums per process, and per region and process after the thresholds."""
+    shapes = (len(PROCESSES),), (len(REGIONS), len(PROCESSES))
+    values, errors = [], []
+    for own, shape in zip(sums, shapes, strict=True):
+        values.append(np.where(own.sumw > 0, own.sumw, np.nan).reshape(shape))
+        errors.append(np.sqrt(own.unit2).reshape(shape))
+    return YieldTable(name, *values, *errors)
 
 
 def read_table(path: Path) -> YieldTable:

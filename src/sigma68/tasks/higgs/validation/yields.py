@@ -1,21 +1,19 @@
-"""Yields of simulated events against a table, and the effective numbers of events behind them."""
+"""Yields against a table, and the effective numbers of events behind them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from sigma68.tasks.higgs.regions import REGIONS
 from sigma68.tasks.higgs.schema import PROCESSES
+from sigma68.tasks.higgs.validation.judgement import SIMULATION, Judgement, Verdict
 from sigma68.tasks.higgs.validation.ledger import CellSums
 from sigma68.tasks.higgs.validation.tables import YieldTable
 
 __all__ = [
     "INCLUSIVE",
-    "INCLUSIVE_TOLERANCE",
-    "LEAST_EVENTS",
-    "REGION_TOLERANCE",
     "EventNumbers",
     "YieldTest",
     "compare_yields",
@@ -24,30 +22,22 @@ __all__ = [
 
 INCLUSIVE: Final = "inclusive"
 """The name of a yield before the high thresholds."""
-INCLUSIVE_TOLERANCE: Final = (0.03, 0.05, 0.05, 0.10)
-"""How far the inclusive yield of each process may be from the table, relative."""
-REGION_TOLERANCE: Final = (0.05, 0.05, 0.05, 0.10)
-"""The same for its yield in a region after the high thresholds."""
-LEAST_EVENTS: Final = 200.0
-"""Regions in which the table has fewer events of a process are shown but not judged."""
-
-Verdict = Literal["pass", "miss", "small", "none"]
-"""Within the tolerance, outside of it, too few events to judge, or not simulated."""
 
 
 @dataclass(frozen=True)
 class YieldTest:
     """One yield at 10 fb^-1.
 
-    `ratio` is simulated over expected, `error` its statistical error (of the simulation, hard events
-    counted once). `beyond` is how many such errors the ratio lies beyond its tolerance,
-    negative inside. `real` is the sum of the real events' weights with its error, for information:
-    None where there are none.
+    `ratio` is tested over expected, `error` its statistical error (of both where the expectation
+    has one, hard events counted once). `beyond` is how many such errors the ratio lies beyond its
+    tolerance, negative inside. `reference` is the sum of the reference events' weights with its
+    error, for information: None where there are none.
     """
 
     process: str
     region: str
     expected: float
+    expected_error: float
     tested: float
     ratio: float
     error: float
@@ -83,40 +73,58 @@ def compare_yields(
     table: YieldTable,
     tested: tuple[CellSums, CellSums],
     reference: tuple[CellSums, CellSums],
+    judgement: Judgement = SIMULATION,
 ) -> list[YieldTest]:
     """Every yield that the table knows; sums are (per process, per region and process)."""
     found = []
-    for p, process in enumerate(PROCESSES):
-        present = bool(tested[0].rows[p] > 0)
-        for row, region in enumerate((INCLUSIVE, *REGIONS)):
-            inclusive = row == 0
-            expected = float(table.inclusive[p] if inclusive else table.regions[row - 1, p])
-            if math.isnan(expected):
-                continue
-            which, cell = (0, p) if inclusive else (1, (row - 1) * len(PROCESSES) + p)
-            events, error = _sum_and_error(tested[which], cell)
-            weight, weight_error = _sum_and_error(reference[which], cell)
-            known = bool(reference[which].rows[cell] > 0)
-            ratio, tolerance = events / expected, _tolerance(inclusive, p)
-            off = abs(ratio - 1) - tolerance
-            small = not inclusive and expected <= LEAST_EVENTS
-            verdict: Verdict = "pass" if off <= 0 else "miss"
-            found.append(
-                YieldTest(
-                    process=process,
-                    region=region,
-                    expected=expected,
-                    tested=events,
-                    ratio=ratio,
-                    error=error / expected,
-                    tolerance=tolerance,
-                    beyond=off * expected / error if error > 0 else None,
-                    verdict="none" if not present else "small" if small else verdict,
-                    reference=weight if known else None,
-                    reference_error=weight_error if known else None,
-                )
-            )
+    for p in range(len(PROCESSES)):
+        for row in range(1 + len(REGIONS)):
+            source = table.inclusive if row == 0 else table.regions[row - 1]
+            if not math.isnan(source[p]):
+                found.append(_compare(table, tested, reference, judgement, p, row))
     return found
+
+
+def _compare(
+    table: YieldTable,
+    tested: tuple[CellSums, CellSums],
+    reference: tuple[CellSums, CellSums],
+    judgement: Judgement,
+    p: int,
+    row: int,
+) -> YieldTest:
+    """One yield of process `p`: inclusive in row 0, else of region `row` - 1."""
+    which, cell = (0, p) if row == 0 else (1, (row - 1) * len(PROCESSES) + p)
+    expected = float(table.regions[row - 1, p] if row else table.inclusive[p])
+    expected_error = float(table.regions_error[row - 1, p] if row else table.inclusive_error[p])
+    events, events_error = _sum_and_error(tested[which], cell)
+    ratio = events / expected
+    # Where the tested events are too few, what is expected is not known better for that.
+    error = math.hypot(events_error, max(ratio, 1.0) * expected_error) / expected
+    tolerance = (judgement.region_tolerance if row else judgement.inclusive_tolerance)[p]
+    off = abs(ratio - 1) - tolerance
+    verdict: Verdict = "pass" if off <= 0 else "miss"
+    if row and expected <= judgement.least_events:
+        verdict = "small"
+    elif error > judgement.largest_error:
+        verdict = "unsure"
+    present = bool(tested[0].rows[p] > 0)
+    weight, weight_error = _sum_and_error(reference[which], cell)
+    known = bool(reference[which].rows[cell] > 0)
+    return YieldTest(
+        process=PROCESSES[p],
+        region=REGIONS[row - 1] if row else INCLUSIVE,
+        expected=expected,
+        expected_error=expected_error,
+        tested=events,
+        ratio=ratio,
+        error=error,
+        tolerance=tolerance,
+        beyond=off / error if error > 0 else None,
+        verdict=verdict if present else "none",
+        reference=weight if known else None,
+        reference_error=weight_error if known else None,
+    )
 
 
 def event_numbers(per_process: CellSums, per_region: CellSums) -> list[EventNumbers]:
@@ -153,7 +161,3 @@ def _numbers(process: str, region: str, sums: CellSums, cell: int) -> EventNumbe
 
 def _sum_and_error(sums: CellSums, cell: int) -> tuple[float, float]:
     return float(sums.sumw[cell]), math.sqrt(float(sums.unit2[cell]))
-
-
-def _tolerance(inclusive: bool, process: int) -> float:
-    return (INCLUSIVE_TOLERANCE if inclusive else REGION_TOLERANCE)[process]
