@@ -50,7 +50,7 @@ FLOWS: Final = {"7 dimensions": (7, 4, 64), "13 dimensions": (13, 6, 96)}
 
 BESIDE: Final = {"7 dimensions": "Z", "13 dimensions": "ttbar"}
 SHORT: Final = dict(zip(PROCESSES, ("H", "Z", "ttbar", "VV"), strict=True))
-SIZES: Final = (512, 2048, 8192)
+SIZES: Final = (512, 1024, 4096)
 """Chunks that are tried for the peer."""
 
 Float32 = npt.NDArray[np.float32]
