@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sigma68.cli import app
-from tests.tasks.higgs.validation.made_files import halves, write
+from tests.tasks.higgs.validation.made_files import halves, shared_out, write
 
 
 def sigma68(*words: str | Path) -> Result:
@@ -80,3 +80,68 @@ def test_bad_input_is_one_sentence(
 def test_help_teaches_with_an_example() -> None:
     text = " ".join(sigma68("data", "validate", "--help").stdout.split())
     assert "For example: sigma68 data validate pool.parquet --against real.parquet" in text
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("emulated")
+    frames = shared_out(12_000, 43)
+    return {name: write(frame, folder / f"{name}.parquet") for name, frame in frames.items()}
+
+
+def test_an_emulator_is_judged_by_simulated_events(
+    emulated: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    words = ["data", "validate", emulated["emulated"], "--for", "emulator", "--out", out]
+    words += ["--against", emulated["held out"], "--training", emulated["training"]]
+    words += ["--yields", emulated["training"], "--parts", "yields,response,neighbours"]
+    done = sigma68(*words)
+    assert done.exit_code == 0, done.output
+    text = done.stdout
+    assert "against the events of training.parquet" in text
+    assert "Emulated events, hard events counted once" in text
+    assert "passes  neighbours: emulated events lie no nearer" in text
+    document = json.loads((out / "validation.json").read_text())
+    assert document["judgement"]["name"] == "emulator"
+    assert document["expected"] == "training.parquet"
+    assert (out / "figures/neighbours.pdf").is_file()
+
+
+def test_one_simulation_may_be_shared_out_on_the_way(
+    emulated: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ["data", "validate", emulated["emulated"], "--for", "emulator", "--out", tmp_path]
+    words += ["--against", emulated["held out"], "--split-seed", "5", "--parts", "neighbours"]
+    done = sigma68(*words)
+    assert done.exit_code == 0, done.output
+    document = json.loads((tmp_path / "validation.json").read_text())
+    assert document["reference"]["name"] == "held out.parquet, final"
+    assert document["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--training", "{training}"), "leave out --training and --split-seed, or say --for"),
+        (("--for", "emulator", "--parts", "neighbours"), "give them with --training"),
+        (("--for", "emulator", "--training", "{held out}"), "share"),
+        (("--for", "emulator", "--yields", "{training}x.parquet"), "x.parquet does not exist"),
+        (
+            ("--for", "emulator", "--split-seed", "1", "--yields", "{training}"),
+            "leave out --training and events in --yields",
+        ),
+    ],
+)
+def test_what_an_emulator_cannot_be_judged_by_is_one_sentence(
+    words: tuple[str, ...], said: str, emulated: dict[str, Path], tmp_path: Path
+) -> None:
+    names = {name: str(path) for name, path in emulated.items()}
+    done = sigma68(
+        *("data", "validate", emulated["emulated"], "--against", emulated["held out"]),
+        *(word.format(**names) for word in words),
+        *("--out", tmp_path / "o"),
+    )
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -99,6 +99,21 @@ def test_command_writes_what_load_reads(
     assert read.widths(2.0, SCALES) == pytest.approx(made.widths(2.0, SCALES), rel=1e-6)
 
 
+def test_what_comes_with_the_package_is_of_its_weights() -> None:
+    """After a training: python -m sigma68.tasks.higgs.emulate.best."""
+    emulator, shipped = Emulator.load(), load()
+    assert shipped is not None
+    assert shipped.fingerprint == emulator.fingerprint
+    assert shipped.rows >= 1_000_000
+    assert shipped.mu == GRID
+    assert (np.abs(shipped.integrals - 1) < 4 * shipped.integral_errors).all()
+    coarse = compute(emulator, 30_000, seed=9)
+    for name in ("statistics", "normalisations"):
+        error = np.hypot(coarse.uncertainty[name], shipped.uncertainty[name])
+        assert (np.abs(coarse.errors[name] - shipped.errors[name]) < 4 * error).all()
+        np.testing.assert_allclose(coarse.errors[name], shipped.errors[name], rtol=0.15)
+
+
 def test_it_is_a_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
