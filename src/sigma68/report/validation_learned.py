@@ -127,7 +127,13 @@ def _scores(top: Axes, bottom: Axes, separation: Separation, judgement: Judgemen
         top.stairs(h.tested[i], h.edges, color=colour, lw=1.5, label=f"{name}, {judgement.tested}")
         _band(top, h.edges, h.tested[i], h.tested_error[i], colour)
         seen = h.reference[i] > 0
-        style: dict[str, Any] = {"color": colour, "ls": "none", "marker": marker, "ms": 3.5, "mfc": "white"}
+        style: dict[str, Any] = {
+            "color": colour,
+            "ls": "none",
+            "marker": marker,
+            "ms": 3.5,
+            "mfc": "white",
+        }
         top.errorbar(
             centre[seen],
             h.reference[i][seen],

@@ -198,7 +198,9 @@ def test_more_draws_of_the_noise_know_the_response_better(tmp_path: Path) -> Non
 def test_an_emulator_is_judged_by_the_size_of_the_difference(tmp_path: Path) -> None:
     tested, reference = halves(60_000, 5)
     t, r = collected(tested, tmp_path / "t.parquet"), collected(reference, tmp_path / "r.parquet")
-    own = replace(EMULATOR, response_tolerance=0.02, largest_response_error=0.02, least_expected=20_000.0)
+    own = replace(
+        EMULATOR, response_tolerance=0.02, largest_response_error=0.02, least_expected=20_000.0
+    )
     numbers = {"ztautau": np.full(len(REGIONS) + 1, 4400.0)}
 
     def verdicts(judgement: Judgement) -> dict[tuple[str, str], str]:
