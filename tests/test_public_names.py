@@ -100,10 +100,17 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.inference.unbinned": {"MixtureLikelihood", "shares_of"},
     "sigma68.inference.information": {"component_information", "smallest_error"},
     "sigma68.tasks.higgs.validation.validate": {"LARGE", "LEVEL", "POOLED", "validate"},
-    "sigma68.tasks.higgs.validation.result": {
-        *("FILE_NAME", "PARTS", "VERSION", "EventsSummary", "Validation", "write_validation"),
+    "sigma68.tasks.higgs.validation.judgement": {
+        *("EMULATOR", "JUDGEMENTS", "PARTS", "SIMULATION", "Judgement", "Verdict"),
+        "judgement_for",
     },
-    "sigma68.tasks.higgs.validation.tables": {"YieldTable", "published", "read_table"},
+    "sigma68.tasks.higgs.validation.result": {
+        *("FILE_NAME", "PARTS", "VERSION", "EventsSummary", "TrainingSummary", "Validation"),
+        "write_validation",
+    },
+    "sigma68.tasks.higgs.validation.tables": {
+        *("YieldTable", "published", "read_table", "table_of"),
+    },
     "sigma68.tasks.higgs.validation.verdict": {"Finding", "findings", "passes"},
     "sigma68.report.validation": {"write_validation_report"},
     "sigma68.download": {"Patience", "download", "only_one", "partial_bytes", "sha256_of"},
