@@ -56,4 +56,4 @@ def test_it_measures_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all(1_990 <= row.events <= 2_003 for row in drawn)
     table = markdown(rows, 2)
     assert table.count("(Z) |") == 3
-    assert table.count("(ttbar) |") == 3
+    assert table.count("(ttbar) |") == 2
