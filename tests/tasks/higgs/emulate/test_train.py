@@ -100,7 +100,7 @@ def test_code_that_changes_meaning_begins_anew(
 ) -> None:
     monkeypatch.setattr(module, "_source_hash", lambda: "other")
 
-    def stopped(*_: object) -> str:
+    def stopped(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "ProcessPoolExecutor", stopped)
