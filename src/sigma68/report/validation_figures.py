@@ -117,7 +117,7 @@ def _yield_legend(ax: Axes) -> None:
     handles = [
         Line2D([], [], color=BLUE, marker="o", lw=1.2, label="passes"),
         Line2D([], [], color=VERMILION, marker="s", lw=1.2, label="misses"),
-        Line2D([], [], color=GREY, marker="o", mfc="white", lw=1.2, label="too few to judge"),
+        Line2D([], [], color=GREY, marker="o", mfc="white", lw=1.2, label="not judged"),
         Patch(color="0.9", label="tolerance"),
     ]
     legend_above(ax, 4, handles=handles, frameon=False)
@@ -198,7 +198,8 @@ def _panel(
     known = filled & seen
     errors = np.divide(r_error, s, out=np.zeros_like(s), where=filled)
     bottom.errorbar(centre[known], ratio[known], yerr=errors[known], **style)
-    bottom.set_ylim(0.4, 1.6)
+    half = 0.3 if judgement.fine else 0.6
+    bottom.set_ylim(1 - half, 1 + half)
     top.set_ylim(0, 1.35 * max(float(s.max(initial=0)), float((r + r_error).max(initial=0)), 1e-9))
     top.set_xlim(edges[0], edges[-1])
     if histograms[0].log:

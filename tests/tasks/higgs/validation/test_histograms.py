@@ -31,3 +31,14 @@ def test_odd_columns_have_few_bins_with_edges_that_rise(column: object) -> None:
 def test_whole_numbers_have_a_bin_each() -> None:
     edges = choose_binnings(of(np.arange(200) % 4))[0].edges
     assert edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5]
+
+
+def test_a_single_small_value_does_not_stretch_a_logarithm() -> None:
+    column = np.exp(np.random.default_rng(1).normal(3, 0.8, 200))
+    column[0] = 0.001
+    binning = choose_binnings(of(column))[0]
+    assert binning.log
+    assert binning.edges[0] == pytest.approx(np.quantile(column, 0.01), rel=1e-5)
+    # But what ends there, ends there.
+    column = 5 + column
+    assert choose_binnings(of(column))[0].edges[0] == pytest.approx(column.min(), rel=1e-5)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from sigma68.tasks.higgs.schema import FEATURES, UNDEFINED
+from sigma68.tasks.higgs.validation.cumulative import Cumulative, choose_grids
+from sigma68.tasks.higgs.validation.distributions import compare_distributions
 from sigma68.tasks.higgs.validation.ledger import cell_sums
 from sigma68.tasks.higgs.validation.likeness import LEAST_UNITS, clustering_of_columns
 from sigma68.tasks.higgs.validation.sample import Sample
+from tests.tasks.higgs.validation.made_files import batch
 
 ROWS = 3
 
@@ -60,3 +63,23 @@ def test_rows_without_hard_events_count_each() -> None:
     own = made(300, 0.5, 4)
     single = Sample(own.values, own.weights, own.process, np.arange(own.n_events))
     assert (clustering_of_columns(single, np.ones(4)) == 1).all()
+
+
+def test_columns_that_are_absent_together_share_their_test() -> None:
+    """Though each is tested as finely as its own rows allow."""
+    own = made(600, 0.5, 5)
+    own.values[6] = np.where(own.values[5] == UNDEFINED, UNDEFINED, own.values[6])
+    other = made(500, 0.5, 6)
+    other.values[6] = np.where(other.values[5] == UNDEFINED, UNDEFINED, other.values[6])
+    grids = choose_grids(other)
+    sides = []
+    for sample in (own, other):
+        cumulative = Cumulative(grids)
+        cumulative.add(batch(sample.values, sample.weights, sample.process))
+        own_factors = factors(sample)
+        own_factors[6] = 1.0
+        sides.append((cumulative, own_factors))
+    (t, first), (r, second) = sides
+    found = compare_distributions(t, r, {"htautau": (0,)}, (first, second), 0.01)
+    defined = [test for test in found if test.kind == "defined"]
+    assert [(test.column, test.shared_with) for test in defined] == [(FEATURES[5], (FEATURES[6],))]

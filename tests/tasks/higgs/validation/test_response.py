@@ -178,8 +178,8 @@ def test_a_few_real_events_are_not_tested_and_never_too_sure(tmp_path: Path) -> 
 def test_more_draws_of_the_noise_know_the_response_better(tmp_path: Path) -> None:
     """The error is still the scatter of independent samples, and that of one event as well."""
     values, errors, single = [], [], []
-    for seed in range(12):
-        frame = halves(12_000, 150 + seed)[0]
+    for seed in range(10):
+        frame = halves(9000, 150 + seed)[0]
         own = frame[frame["detailed_labels"] == "ztautau"]
         once = collected(own, tmp_path / "a.parquet").sums((1,))
         often = collected(own, tmp_path / "b.parquet", draws=8).sums((1,))

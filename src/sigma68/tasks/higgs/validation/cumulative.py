@@ -128,6 +128,13 @@ class Cumulative:
         self._moments[0, i] += np.bincount(process, weights * off, minlength=n)
         self._moments[1, i] += np.bincount(process, weights * off * off, minlength=n)
 
+    def absent(self, feature: int, processes: Sequence[int]) -> tuple[float, ...]:
+        """Sums of weights and of their squares over the events of each process without a column.
+
+        Columns for which they are equal are absent in the same events.
+        """
+        return tuple(self._undefined[:, feature, list(processes)].ravel().tolist())
+
     def column(self, feature: int, processes: Sequence[int], clustering: Floats) -> Column:
         """One column of some processes together.
 

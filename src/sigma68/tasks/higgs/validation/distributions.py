@@ -109,7 +109,7 @@ def compare_distributions(
                 reference.column(i, processes, clustering[1]),
             )
             if pair[0].undefined > 0 or pair[1].undefined > 0:
-                known = tuple(x for c in pair for x in (c.undefined, c.undefined_squares))
+                known = (*tested.absent(i, processes), *reference.absent(i, processes))
                 if known in shared:
                     at = shared[known]
                     found[at] = replace(found[at], shared_with=(*found[at].shared_with, name))

@@ -23,6 +23,7 @@ _SMALL: Final = 100  # whole numbers beyond would make a million bins of nonsens
 _TAIL = 0.01
 _LONG = 4.0
 _END = 0.05
+_NEAR = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,15 @@ def _binning(column: npt.NDArray[np.float32], process: npt.NDArray[np.int8]) -> 
     parts = [x[process[defined] == p] for p in np.unique(process[defined])]
     low = min(float(np.quantile(part, _TAIL)) for part in parts)
     high = max(float(np.quantile(part, 1 - _TAIL)) for part in parts)
+    bulk = low
     # Where a column has an end rather than a tail, the bins go to the end.
     low = float(x.min()) if low - x.min() < _END * (high - low) else low
     high = float(x.max()) if x.max() - high < _END * (high - low) else high
     if not high > low:
         high = low + max(1.0, 0.001 * abs(low))
     if low > 0 and high > _LONG * low and high > 2.0 * float(np.median(x)):
+        # What is a small step to the end may be decades of a logarithm.
+        low = low if low > _NEAR * bulk else bulk
         return Binning(np.geomspace(low, high, N_BINS + 1), True)
     return Binning(np.linspace(low, high, N_BINS + 1), False)
 
