@@ -4,10 +4,13 @@ An observed event's density under each process is known: the emulator integrates
 that the thresholds removed, and its densities are normalised over the events that survive. So
 nu_k = expected events x acceptance, and mu and the scales of the backgrounds multiply it: no
 acceptance depends on them. tes, jes and soft_met move events; of these the densities know nothing
-(they are those at nominal). Primaries are rounded to 0.001 before they are seen, 1 MeV or a
-thousandth of a radian: all densities are flat over that, and their ratios do not notice. An event
-within 0.5 MeV of a threshold may be rounded across it: 2 events in 100,000, by which the expected
-numbers are off.
+(they are those at nominal).
+
+Primaries are rounded to 0.001 (1 MeV, a thousandth of a radian) before they are seen. Where all
+densities are flat over that, their ratios do not notice; a density with structure finer than that
+is evaluated beside where its event was drawn, the integrals of `best` are then not 1, and the
+oracle is off. An event within 0.5 MeV of a threshold may be rounded across it, two events in
+100,000: expected numbers are off by as much.
 """
 
 from __future__ import annotations
