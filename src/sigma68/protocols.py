@@ -43,6 +43,7 @@ __all__ = [
     "Pool",
     "Pools",
     "Progress",
+    "ScaledProcesses",
     "Task",
 ]
 
@@ -252,6 +253,17 @@ class KnownComponents(Protocol):
             If a feature is missing.
         """
         ...
+
+
+@runtime_checkable
+class ScaledProcesses(Protocol):
+    """A task that says what multiplies the rate of each process of its pools, exactly.
+
+    `process_factors` maps the name of a process to the names of parameters and nuisances, each
+    once; a process that is not there is scaled by nothing.
+    """
+
+    process_factors: Mapping[str, tuple[str, ...]]
 
 
 @runtime_checkable

@@ -162,7 +162,8 @@ class Labelled:
     `process` (an index into `process_names`) (n_events,). The weights sum to the expected
     number of events of one pseudo-experiment at parameter value 1. `hard_event` numbers the
     hard collision an event comes from (rows of one number are not independent); None when
-    every row is its own.
+    every row is its own. `row` numbers the rows of the pool: the same event has the same number
+    at all values of the nuisances; None when no event is ever lost, so that all keep their place.
     """
 
     names: tuple[str, ...]
@@ -172,6 +173,7 @@ class Labelled:
     process: npt.NDArray[np.int8]
     process_names: tuple[str, ...]
     hard_event: npt.NDArray[np.int64] | None = None
+    row: npt.NDArray[np.int64] | None = None
 
     @property
     def n_events(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,10 @@ class Gaussian:
     title = "Two Gaussians in the plane, with a likelihood known in closed form"
     answer: AnswerKind = "interval"
     default_source: str | None = _SOURCE
+    process_factors: Mapping[str, tuple[str, ...]] = {
+        "signal": ("mu",),
+        "background": ("bkg_scale",),
+    }
 
     def __init__(self) -> None:
         self.model = GaussianModel()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sigma68.errors import NuisanceError
 from sigma68.types import Nuisance, Parameter
 
-__all__ = ["BIASES", "MU", "NUISANCES", "SCALES", "check_nuisances", "process_scales"]
+__all__ = ["BIASES", "FACTORS", "MU", "NUISANCES", "SCALES", "check_nuisances", "process_scales"]
 
 MU: Final = Parameter("mu", 0.1, 3.0, label=r"$\mu$")
 """The signal strength: the factor on the standard-model rate of H -> tau tau."""
@@ -35,6 +35,14 @@ BIASES: Final = ("tes", "jes", "soft_met")
 """The nuisance parameters that change an event's columns."""
 SCALES: Final = ("ttbar_scale", "diboson_scale", "bkg_scale")
 """The nuisance parameters that change an event's weight only."""
+
+FACTORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "htautau": ("mu",),
+    "ztautau": ("bkg_scale",),
+    "ttbar": ("bkg_scale", "ttbar_scale"),
+    "diboson": ("bkg_scale", "diboson_scale"),
+}
+"""What multiplies the weights of each process (see `process_scales`)."""
 
 
 def check_nuisances(given: Mapping[str, float] | None = None) -> dict[str, float]:

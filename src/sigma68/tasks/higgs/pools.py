@@ -115,6 +115,7 @@ class HiggsPool:
             process=process,
             process_names=PROCESSES,
             hard_event=None if layout.hard_event is None else layout.hard_event[kept],
+            row=kept,
         )
 
     def statistics(self) -> PoolStatistics:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
-from sigma68.tasks.higgs.nuisance import MU, NUISANCES, check_nuisances, process_scales
+from sigma68.tasks.higgs.nuisance import FACTORS, MU, NUISANCES, check_nuisances, process_scales
 from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES
 from sigma68.tasks.higgs.sources import DEFAULT, NAMES, spelled
 from sigma68.types import (
@@ -38,6 +39,7 @@ class Higgs:
     nuisances: tuple[Nuisance, ...] = NUISANCES
     features: tuple[Feature, ...] = FEATURE_TABLE
     default_source: str | None = DEFAULT
+    process_factors: Mapping[str, tuple[str, ...]] = FACTORS
     sources: tuple[str, ...] = NAMES
     """Names that `open` knows, beside paths."""
 

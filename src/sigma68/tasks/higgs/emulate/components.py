@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from sigma68.errors import DataError
 from sigma68.tasks.higgs.emulate.threads import in_order, threads_here
+from sigma68.tasks.higgs.nuisance import FACTORS as BY_PROCESS
 from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 from sigma68.types import Observation
 
@@ -31,12 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FACTORS", "EmulatedComponents", "log_densities"]
 
-FACTORS: Final = (
-    ("mu",),
-    ("bkg_scale",),
-    ("ttbar_scale", "bkg_scale"),
-    ("diboson_scale", "bkg_scale"),
-)
+FACTORS: Final = tuple(BY_PROCESS[process] for process in PROCESSES)
 """What multiplies the expected events of each process (see `nuisance.process_scales`)."""
 
 _CHUNK: Final = 8192  # events of one call
