@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from sigma68.errors import DataError, FitError
-from sigma68.learning.trees import (
-    Trees,
-    TreeSettings,
-    balanced_weights,
-    held_out,
-    train_trees,
-)
+from sigma68.learning.trees import Trees, TreeSettings, train_trees
 from tests.learning.events import overlapping
 
 QUICK = TreeSettings(n_trees=40, threads=1)
@@ -81,24 +75,6 @@ def test_large_numbers_are_numbers(trees: Trees) -> None:
 
 def test_no_events_give_no_scores(trees: Trees) -> None:
     assert trees.score(np.empty((2, 0), np.float32)).shape == (0,)
-
-
-def test_balanced_weights_weigh_both_classes_the_same() -> None:
-    events = overlapping(1_000, seed=4)
-    weights = balanced_weights(events.weights, events.labels)
-    assert weights.mean() == pytest.approx(1, rel=1e-5)
-    assert weights[events.labels == 1].sum() == pytest.approx(500, rel=1e-5)
-    ratio = weights[events.labels == 0] / events.weights[events.labels == 0]
-    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
-
-
-def test_a_hard_event_is_never_on_both_sides() -> None:
-    hard = np.random.default_rng(5).integers(0, 10**12, 20_000)
-    pairs = np.concatenate([hard, hard])
-    outside = held_out(pairs.size, pairs, 0.2)
-    np.testing.assert_array_equal(outside[:20_000], outside[20_000:])
-    for share in (held_out(20_000, None, 0.2).mean(), outside.mean()):
-        assert share == pytest.approx(0.2, abs=0.01)
 
 
 @pytest.mark.parametrize("label", [0, 1])
