@@ -1,0 +1,198 @@
+"""A neural network that tells signal from background; applying a trained one needs no torch.
+
+Features go through monotone maps (`input_maps`) into hidden layers of ReLU units; the one output is
+the log odds of signal for equal amounts of signal and background. `fit_network` trains it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from sigma68.errors import DataError, FitError, MissingExtraError
+from sigma68.learning.dense import apply_network, padded
+from sigma68.learning.input_maps import InputMaps, on_threads, seen_by_kernels
+from sigma68.protocols import Progress
+from sigma68.types import FloatArray, Labelled
+
+__all__ = ["Layer", "Network", "NetworkSettings", "train"]
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What is trained: by default the network of the challenge's baseline, 3 layers of 100 units.
+
+    At most `passes` over the training events in batches of `batch`, and at most `steps` batches,
+    by Adam with decoupled weight decay (the L2 regularisation) at a learning rate that rises and
+    falls; what is kept is a running mean of the weights, at the pass that had the lowest weighted
+    log loss on `validation_share` of the hard events. Training ends when that has not improved for
+    `patience` passes. `threads` is the number of threads, 0 for all cores.
+    """
+
+    units: int = 100
+    hidden_layers: int = 3
+    passes: int = 20
+    steps: int = 10_000
+    batch: int = 4096
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    averaging: float = 0.995
+    validation_share: float = 0.2
+    patience: int = 4
+    seed: int = 1
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Units w x + b: `weights` (n_out, n_in) and `bias` (n_out,), float32."""
+
+    weights: Float32
+    bias: Float32
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network. Scores are log odds for equal amounts of signal and background.
+
+    `threads` is the number of threads that evaluate, 0 for all cores; scores do not depend on it.
+    """
+
+    names: tuple[str, ...]
+    maps: InputMaps
+    layers: tuple[Layer, ...]
+    threads: int = 0
+
+    def score(self, values: FloatArray) -> Float32:
+        """The score of events, (n_features, n_events) to (n_events,).
+
+        Raises
+        ------
+        FitError
+            If a feature or a score is NaN or infinite.
+        """
+        if values.shape[1] == 0:
+            return np.empty(0, np.float32)
+        seen = seen_by_kernels(values)
+        scores = np.empty(seen.shape[1], np.float32)
+
+        def work(first: int, last: int) -> int:
+            wrong: int = apply_network(seen, first, last, *self._kernel, scores)
+            return wrong
+
+        on_threads(work, seen, self.names, self.threads)
+        if not np.isfinite(scores).all():
+            raise FitError("the network gave a score that is NaN or infinite")
+        return scores
+
+    def to_bytes(self) -> bytes:
+        """The network in the safetensors format."""
+        arrays = {field.name: getattr(self.maps, field.name) for field in fields(self.maps)}
+        for i, layer in enumerate(self.layers):
+            arrays |= {f"weights{i}": layer.weights, f"bias{i}": layer.bias}
+        return bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
+
+    @classmethod
+    def from_bytes(
+        cls,
+        content: bytes | bytearray,
+        names: tuple[str, ...],
+        *,
+        threads: int = NetworkSettings.threads,
+    ) -> Network:
+        """The network that `to_bytes` wrote, to be evaluated on so many threads.
+
+        Raises
+        ------
+        DataError
+            If the content is damaged or has another number of features.
+        """
+        try:
+            arrays = load(bytes(content))
+            n_layers = sum(name.startswith("bias") for name in arrays)
+            maps = InputMaps(**{field.name: arrays.pop(field.name) for field in fields(InputMaps)})
+            layers = tuple(
+                Layer(arrays.pop(f"weights{i}"), arrays.pop(f"bias{i}")) for i in range(n_layers)
+            )
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise DataError("the saved network is damaged: train again") from error
+        if arrays or not _fits(maps) or not _chained(layers, maps.n_features):
+            raise DataError("the saved network is damaged, its parts do not fit: train again")
+        if maps.n_features != len(names):
+            raise DataError(
+                f"the saved network takes {maps.n_features} features, not {len(names)}: train again"
+            )
+        return cls(names, maps, layers, threads)
+
+    @cached_property
+    def _kernel(self) -> tuple[npt.NDArray[Any], ...]:
+        """What the kernel takes besides events: maps, shapes of the layers, all their numbers."""
+        shapes = [
+            (padded(w.shape[1]), padded(w.shape[0])) for w in (x.weights for x in self.layers)
+        ]
+        parts = []
+        for layer, (n_in, n_out) in zip(self.layers, shapes, strict=True):
+            weights, bias = np.zeros((n_out, n_in), np.float32), np.zeros(n_out, np.float32)
+            weights[: layer.weights.shape[0], : layer.weights.shape[1]] = layer.weights
+            bias[: len(layer.bias)] = layer.bias
+            parts += [weights.ravel(), bias]
+        return (*self.maps.arrays, np.array(shapes, np.int64), np.concatenate(parts))
+
+
+def train(
+    events: Labelled, settings: NetworkSettings | None = None, progress: Progress | None = None
+) -> Network:
+    """A network that separates signal from background in `events`: `fit_network.train_network`.
+
+    Raises
+    ------
+    MissingExtraError
+        If torch is not installed.
+    DataError
+        If the events kept for training, or those kept out, hold only one class.
+    FitError
+        If a feature is NaN or infinite.
+    """
+    try:
+        from sigma68.learning.fit_network import train_network
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError(
+            "training a network needs torch, which is not installed: pip install 'sigma68[torch]'"
+        ) from error
+    return train_network(events, settings, progress)
+
+
+def _fits(maps: InputMaps) -> bool:
+    """Whether the maps are of one shape and finite."""
+    pieces = {maps.starts.shape, maps.widths.shape, maps.slopes.shape}
+    return (
+        len(pieces) == 1
+        and maps.low.ndim == 1
+        and maps.starts.ndim == 2
+        and len(maps.starts) == len(maps.low)
+        and maps.starts.shape[1] == padded(maps.starts.shape[1])
+        and all(a.dtype == np.float32 and np.isfinite(a).all() for a in maps.arrays)
+    )
+
+
+def _chained(layers: tuple[Layer, ...], n_inputs: int) -> bool:
+    """Whether each layer takes what the one before gives, the last gives one number, all finite."""
+    given = n_inputs
+    for layer in layers:
+        arrays = (layer.weights, layer.bias)
+        if not all(a.dtype == np.float32 and np.isfinite(a).all() for a in arrays):
+            return False
+        if layer.weights.shape != (len(layer.bias), given) or layer.bias.ndim != 1:
+            return False
+        given = len(layer.bias)
+    return bool(layers) and given == 1
