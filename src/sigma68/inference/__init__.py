@@ -7,6 +7,9 @@
 - `information`: the smallest error that a measurement of such a mixture can have.
 - `profile`: minimum and profile-likelihood interval of any -2 ln L: MINUIT where only the
   function is known, Newton where its derivatives are. `fitting` chooses between them.
+- `neyman`: intervals built from toys of any estimate. `calibrate`: what the intervals of any
+  method need to cover as often as they promise, by `scale` or `neyman`, and how well that is
+  known. `quantiles`: quantile regression, which both stand on; `edges`: the ends of the range.
 
 -2 ln L everywhere: one standard deviation is a rise by 1.
 """
