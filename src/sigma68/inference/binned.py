@@ -278,12 +278,15 @@ class BinnedLikelihood:
         )
 
     def nuisance_values(self, fit: BinnedFit) -> dict[str, tuple[float, float]]:
-        """Each profiled nuisance's value and error in its own unit."""
+        """Each profiled nuisance's value and error in its own unit.
+
+        One that ended at a limit, where no error can be had from the fit, has its prior's.
+        """
         values = {}
         for i, nuisance in enumerate(self.profiled, 1):
             value = nuisance.from_z(float(fit.best[i]))
             slope = nuisance.width * (value if nuisance.prior == "lognormal" else 1.0)
-            values[nuisance.name] = (value, float(slope * fit.errors[i]))
+            values[nuisance.name] = (value, float(slope * (fit.errors[i] or 1.0)))
         return values
 
     def _starts(self) -> list[Floats]:

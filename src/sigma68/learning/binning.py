@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from sigma68.errors import DataError
 
-__all__ = ["BinChoice", "Templates", "choose_edges", "count", "fill_templates"]
+__all__ = ["BinChoice", "Templates", "choose_edges", "correlation", "count", "fill_templates"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def fill_templates(
         w = weights[chosen]
         hard = None if hard_event is None else hard_event[chosen]
         yields.append(count(scores[chosen], edges, w))
-        variances.append(count(scores[chosen], edges, w * w) * _correlation(w, hard))
+        variances.append(count(scores[chosen], edges, w * w) * correlation(w, hard))
     return Templates(edges, yields[0], yields[1], variances[0], variances[1])
 
 
@@ -139,7 +139,7 @@ def choose_edges(
     return chosen
 
 
-def _correlation(weights: Floats, hard_event: npt.NDArray[np.int64] | None) -> float:
+def correlation(weights: Floats, hard_event: npt.NDArray[np.int64] | None) -> float:
     """Sum (sum_hard w)^2 / sum w^2: 1 for independent rows, m for m equal rows per hard event."""
     total = float(weights @ weights)
     if hard_event is None or total == 0.0:
