@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from sigma68.tasks.gaussian.task import Gaussian
 from sigma68.types import Interval, Observation, Truth
 
 TOYS = 400
-SMALL = {"n_trees": 60, "max_depth": 4, "threads": 1}
+SMALL: dict[str, Any] = {"n_trees": 60, "max_depth": 4, "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,11 @@ def task() -> Gaussian:
 
 
 @pytest.fixture(scope="module")
-def method(task: Gaussian) -> Iterator[BdtProfile]:
+def method(task: Gaussian) -> BdtProfile:
     pools = task.open()
     made = BdtProfile(task, **SMALL)
     made.fit(pools.train, pools.calibration)
-    yield made
+    return made
 
 
 def interval(method: BdtProfile | Exact, seen: Observation) -> Interval:
