@@ -35,7 +35,11 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
     },
-    "sigma68.run.settings": {"FILE_NAME", "RunSettings", "check_same", "read_settings"},
+    "sigma68.run.settings": {
+        *("FILE_NAME", "CalibrationSettings", "RunSettings", "check_same", "read_settings"),
+    },
+    "sigma68.run.calibrated": {"FILE_NAME", "Calibrated", "calibration_of"},
+    "sigma68.run.calibration": {"FILE_NAME", "ensure_calibrated", "write_calibration"},
     "sigma68.run.evaluate": {"LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"},
     "sigma68.run.models": {
         *("ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"),
@@ -98,6 +102,11 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.tasks.higgs.emulate.components": {"FACTORS", "EmulatedComponents", "log_densities"},
     "sigma68.inference.unbinned": {"MixtureLikelihood", "shares_of"},
+    "sigma68.inference.neyman": {"Belt", "build_belt"},
+    "sigma68.inference.scale": {"Scale", "Tails", "learn_scale"},
+    "sigma68.inference.calibrate": {
+        *("Calibration", "Correction", "Coverage", "calibrate", "correction_from_json", "learn"),
+    },
     "sigma68.inference.information": {"component_information", "smallest_error"},
     "sigma68.tasks.higgs.validation.validate": {"LARGE", "LEVEL", "POOLED", "validate"},
     "sigma68.tasks.higgs.validation.judgement": {

@@ -12,6 +12,7 @@ from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
     from sigma68.protocols import Task
+    from sigma68.run.settings import CalibrationSettings
 
 
 def run(
@@ -52,6 +53,28 @@ def run(
     predict_seconds: Annotated[
         float, typer.Option(help="Time limit of one prediction, in seconds.")
     ] = 20.0,
+    calibrate: Annotated[
+        int | None,
+        typer.Option(
+            help="Correct the method's intervals by so many toys of the calibration pool, so "
+            "that they cover; say 2000.",
+            show_default=False,
+        ),
+    ] = None,
+    calibration: Annotated[
+        str,
+        typer.Option(
+            help="How: scale (stretch the method's intervals) or neyman (build new ones about its "
+            "estimate)."
+        ),
+    ] = "scale",
+    edges: Annotated[
+        str,
+        typer.Option(
+            help="Corrected intervals that reach beyond the range of mu: extend (leave them) or "
+            "clip (end them there)."
+        ),
+    ] = "extend",
 ) -> None:
     """Run a method or an entry on many toys.
 
@@ -65,6 +88,8 @@ def run(
         sigma68 run bdt --data events.parquet --nuisances tes,jes --out bdt-run
 
         sigma68 run bdt --data emulated:7:20M --out large-pools
+
+        sigma68 run bdt --calibrate 2000 --out bdt-calibrated
 
         sigma68 run --entry entry.zip --data events.parquet --out entry-run
     """
@@ -96,6 +121,7 @@ def run(
         model=None if model is None else str(model.resolve()),
         predict_seconds=predict_seconds,
         epsilon=epsilon,
+        calibration=_calibration(calibrate, calibration, edges),
     )
     cores = len(os.sched_getaffinity(0)) if workers is None else workers
     with run_bar(f"{settings.subject} on {chosen.name}") as progress:
@@ -104,6 +130,18 @@ def run(
     report = write_report(out)
     print_verdict(out, score)
     say(f"report: {report}")
+
+
+def _calibration(toys: int | None, kind: str, edges: str) -> CalibrationSettings | None:
+    from sigma68.run.settings import CalibrationSettings
+
+    if toys is not None:
+        return CalibrationSettings(toys=toys, kind=kind, at_edges=edges)  # type: ignore[arg-type]
+    if (kind, edges) != ("scale", "extend"):
+        raise SettingsError(
+            "--calibration and --edges say how intervals are corrected: give --calibrate TOYS too"
+        )
+    return None
 
 
 def _recorded(data: str | None, task: Task) -> str | None:

@@ -22,13 +22,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import DataError, FitError, SettingsError
 from sigma68.inference.edges import AtEdges
+from sigma68.inference.kinds import CalibrationKind
 from sigma68.inference.neyman import Belt, build_belt
 from sigma68.inference.scale import Scale, Tails, learn_scale
 from sigma68.score.binomial import clopper_pearson
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Calibration",
-    "CalibrationKind",
     "Correction",
     "Coverage",
     "calibrate",
@@ -52,9 +52,6 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
-
-CalibrationKind = Literal["scale", "neyman"]
-"""Stretch a method's own intervals, or build new ones about its estimate."""
 
 _FOLDS = 10
 _RESAMPLES = 30

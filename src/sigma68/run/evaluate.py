@@ -1,7 +1,8 @@
 """Have a method or an entry answer all toys of a run: begun, continued, or found finished.
 
 In DIR lie settings.json (what was asked), provenance.json (what it was made from), pool.json
-(what the pools can support), best_widths.json (how narrow intervals could be), workers.log (what workers printed), shards/ (finished pieces, see
+(what the pools can support), best_widths.json (how narrow intervals could be), calibration.json (how a
+calibrated method's intervals were corrected), workers.log (what workers printed), shards/ (finished pieces, see
 `sigma68.run.shards`), failures.jsonl, and toys.parquet, written last. Killed at any moment, the
 run goes on where it was: every toy is a function of its numbers alone, and one process, holding
 a lock on DIR, writes.
@@ -9,37 +10,32 @@ a lock on DIR, writes.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sigma68.discover import load_task, method_class
-from sigma68.errors import OutputError, SettingsError
+from sigma68.errors import SettingsError
 from sigma68.files import clean_parts, explained, make_folder, write_json
 from sigma68.protocols import Pools, Progress, Task
 from sigma68.run import provenance, results
 from sigma68.run import settings as settings_file
+from sigma68.run.calibration import FILE_NAME as CALIBRATION
+from sigma68.run.calibration import ensure_calibrated, write_calibration
+from sigma68.run.folders import LOG, locked, log_of, scratch_folder
 from sigma68.run.models import ensure_trained, model_key, settings_in_run
 from sigma68.run.progress import ProgressCallback, RunProgress
 from sigma68.run.settings import RunSettings, check_same, read_settings
 from sigma68.run.shards import FAILURES, Shards
-from sigma68.run.team import Lost, Team
+from sigma68.run.team import Team, finished_toys
 from sigma68.run.truth import active_nuisances, draw_truth
 from sigma68.score import best_widths as best
 from sigma68.seeds import stream
+from sigma68.types import Truth
 
 __all__ = ["LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"]
 
 POOL = "pool.json"
-LOG = "workers.log"
-_SCRATCH, _IN_USE = "sigma68-run-", "in-use"
-_LONGEST_LOG = 10 << 20
 _ENTRY_SECONDS = 30.0
 _BESIDE = (POOL, best.FILE_NAME, provenance.FILE_NAME, FAILURES)
 _DERIVED = ("score.json", "report.html", results.FILE_NAME)
@@ -77,14 +73,14 @@ def evaluate(
     if settings.method is not None:
         method_class(settings.method)
     make_folder(out)
-    with _locked(out):
+    with locked(out):
         if _finished(settings, out):
             _write_settings(settings, out)
             return out
         clean_parts(out)
-        with _scratch() as scratch:
+        with scratch_folder() as scratch:
             run = _Run(settings, out, task, progress)
-            run.prepare(scratch, models, retrain)
+            run.prepare(scratch, models, retrain, workers)
             _write_settings(settings, out)
             run.all_toys(scratch, workers)
     return out
@@ -102,8 +98,8 @@ class _Run:
         self.progress = progress
         self.start: dict[str, Any] = {}
 
-    def prepare(self, scratch: Path, models: Path | None, retrain: bool) -> None:
-        """Open the data, train or open the entry, and write down what they were."""
+    def prepare(self, scratch: Path, models: Path | None, retrain: bool, workers: int) -> None:
+        """Open the data, train and calibrate or open the entry, and write down what they were."""
         settings, task = self.settings, self.task
         pools = task.open(settings.data, split_seed=settings.split_seed)
         self.start = {"kind": "start", "settings": settings.to_json()}
@@ -117,6 +113,9 @@ class _Run:
             about["entry_fingerprint"] = self._open_entry(pools, scratch)
         else:
             folder = self._train(pools, models, retrain)
+            if settings.calibration is not None:
+                folder = self._calibrate(folder, pools, models, retrain, scratch, workers)
+            write_calibration(folder, self.out)
             about["model_key"] = model_key(folder, task, pools)
             self.start["model"] = str(folder)
         self._same(about, ("data_fingerprint", "model_key", "entry_fingerprint"))
@@ -145,14 +144,12 @@ class _Run:
             stream(self.task.name, "order", settings.seed).generator().shuffle(todo)
         begun, done, message = time.monotonic(), settings.n_toys - len(todo), ""
         self._tell(RunProgress("toys", done, settings.n_toys, shards.n_failed))
-        with _log(self.out) as log, Team(self.start, workers, limit, log, scratch) as team:
-            for count, result in enumerate(team.run(todo), start=1):
-                if isinstance(result, Lost):
-                    result = result.result(
-                        draw_truth(
-                            self.task, settings.seed, result.set, result.toy, settings.nuisances
-                        )
-                    )
+
+        def truth(set: int, toy: int) -> Truth:
+            return draw_truth(self.task, settings.seed, set, toy, settings.nuisances)
+
+        with log_of(self.out) as log, Team(self.start, workers, limit, log, scratch) as team:
+            for count, result in enumerate(finished_toys(team, todo, truth), start=1):
                 shards.add(result)
                 shards.merge(result.set, settings.toys)
                 message = result.message or message
@@ -184,6 +181,30 @@ class _Run:
             retrain=retrain,
             progress=self._step("training"),
         )
+
+    def _calibrate(
+        self,
+        model: Path,
+        pools: Pools,
+        models: Path | None,
+        again: bool,
+        scratch: Path,
+        workers: int,
+    ) -> Path:
+        pools.prepare("calibration", progress=self._step("calibration events"))
+        with log_of(self.out) as log:
+            return ensure_calibrated(
+                model,
+                self.task,
+                pools,
+                self.settings,
+                folder=models,
+                again=again,
+                hire=lambda start: Team(
+                    start, workers, self.settings.predict_seconds, log, scratch
+                ),
+                progress=self._step("calibration"),
+            )
 
     def _open_entry(self, pools: Pools, scratch: Path) -> str:
         from sigma68.challenge.entries import open_entry
@@ -259,7 +280,8 @@ def _finished(settings: RunSettings, out: Path) -> bool:
             f"{out} holds toys but no {settings_file.FILE_NAME}: give another output folder"
         )
     check_same(old, settings, out)
-    whole = all((out / name).exists() for name in (results.FILE_NAME, *_BESIDE))
+    beside = _BESIDE if settings.calibration is None else (*_BESIDE, CALIBRATION)
+    whole = all((out / name).exists() for name in (results.FILE_NAME, *beside))
     return whole and old.n_toys == settings.n_toys
 
 
@@ -273,68 +295,3 @@ def _write_settings(settings: RunSettings, out: Path) -> None:
                 (out / name).unlink(missing_ok=True)
     if old != settings:
         write_json(out / settings_file.FILE_NAME, settings.to_json())
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    path = out / "lock"
-    with explained(path):
-        stream = path.open("a")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another run is writing to {out}: wait until it ends, or give another folder"
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"{path} cannot be locked ({error.strerror}): give a folder on another file system"
-            ) from error
-        yield
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A temporary folder, away from the results and the truths in them, where entries are unpacked.
-
-    It is locked as long as this process lives; those that killed runs left are removed.
-    """
-    place = Path(tempfile.gettempdir())
-    with explained(place):
-        # One without the mark is being made this instant.
-        for mark in place.glob(f"{_SCRATCH}*/{_IN_USE}"):
-            with contextlib.suppress(OSError), _folder_lock(mark.parent):
-                if mark.parent.stat().st_uid == os.getuid():
-                    shutil.rmtree(mark.parent)
-        scratch = tempfile.TemporaryDirectory(prefix=_SCRATCH)
-    with scratch as name, _folder_lock(Path(name)):
-        with explained(place):
-            (Path(name) / _IN_USE).touch()
-        yield Path(name)
-
-
-@contextlib.contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _log(out: Path) -> Iterator[Callable[[bytes], None]]:
-    """Where what the workers print goes, up to 10 MiB."""
-    path = out / LOG
-    with explained(path):
-        stream: IO[bytes] = path.open("ab", buffering=0)
-    with stream:
-
-        def write(words: bytes) -> None:
-            with explained(path):
-                if stream.tell() < _LONGEST_LOG:
-                    stream.write(words)
-
-        yield write

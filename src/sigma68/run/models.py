@@ -2,7 +2,8 @@
 
 A model is known by task, method, the method's settings and source, the fingerprint of data and
 split, and the version of sigma68. It lives in
-`<cache>/models/<task>/<method>/<key>/`, with `model.json` saying what it is.
+`<cache>/models/<task>/<method>/<key>/`, with `model.json` saying what it is. A calibrated model
+is one of its own (see `sigma68.run.calibration`).
 """
 
 from __future__ import annotations
@@ -85,15 +86,15 @@ def ensure_trained(
     cls = method_class(method)
     _require_able(cls, method, task)
     about = _about(cls, method, task, pools, settings or {})
-    home = (folder or model_cache()) / task.name / method / _key(about)
+    home = (folder or model_cache()) / task.name / method / key_of(about)
     if home.is_dir() and not retrain:
-        _read_about(home, task, pools)
+        read_about(home, task, pools)
         return home
     learner = _made(cls, method, task, settings or {})
     if getattr(cls, "needs_events", True):
         pools.prepare("train", "calibration", progress=progress)
     learner.fit(pools.train, pools.calibration, progress)
-    _save(learner, about, home)
+    save_model(learner, about, home)
     return home
 
 
@@ -107,8 +108,12 @@ def load_model(folder: Path, task: Task, pools: Pools) -> Method:
     SettingsError
         If its method does not exist.
     """
-    about = _read_about(folder, task, pools)
+    about = read_about(folder, task, pools)
     cls = method_class(about["method"])
+    if about.get("calibration") is not None:
+        from sigma68.run.calibrated import Calibrated
+
+        cls = Calibrated
     try:
         return cls.load(folder, task)
     except MissingExtraError:
@@ -128,7 +133,7 @@ def model_key(folder: Path, task: Task, pools: Pools) -> str:
     ModelMismatchError
         As `load_model`.
     """
-    return _key(_read_about(folder, task, pools))
+    return key_of(read_about(folder, task, pools))
 
 
 def settings_in_run(
@@ -164,7 +169,8 @@ def _about(
     }
 
 
-def _key(about: Mapping[str, Any]) -> str:
+def key_of(about: Mapping[str, Any]) -> str:
+    """What model.json says of a model, versions of other packages left out, as a short hash."""
     named = {k: v for k, v in about.items() if k != "versions"}
     return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=12).hexdigest()
 
@@ -191,7 +197,14 @@ def _made(cls: type[Method], method: str, task: Task, settings: Mapping[str, Any
     return cls(task, **settings)
 
 
-def _save(learner: Method, about: Mapping[str, Any], home: Path) -> None:
+def save_model(learner: Method, about: Mapping[str, Any], home: Path) -> None:
+    """Write a trained model to the folder `home`, whole or not at all, in place of what is there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     make_folder(home.parent)
     with explained(home):
         part = Path(tempfile.mkdtemp(prefix=f"{home.name}-", suffix=PART, dir=home.parent))
@@ -220,7 +233,14 @@ def _put(part: Path, home: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _read_about(folder: Path, task: Task, pools: Pools) -> dict[str, Any]:
+def read_about(folder: Path, task: Task, pools: Pools) -> dict[str, Any]:
+    """What model.json says of the model in `folder`.
+
+    Raises
+    ------
+    ModelMismatchError
+        If it is of another task, data or split, or damaged.
+    """
     path = folder / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))

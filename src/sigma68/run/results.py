@@ -28,6 +28,7 @@ __all__ = [
     "result_from_json",
     "result_to_json",
     "row",
+    "table",
     "toy_columns",
     "write_rows",
 ]
@@ -71,6 +72,14 @@ def row(task: Task, result: ToyResult) -> dict[str, Any]:
     if result.status == "ok" and result.prediction is not None:
         values.update(_answers(task, result.prediction))
     return {name: values[name] for name in toy_columns(task)}
+
+
+def table(task: Task, toys: Iterable[ToyResult]) -> pd.DataFrame:
+    """Toys in memory as the table that toys.parquet holds, in the order given."""
+    import pandas as pd
+
+    rows = [row(task, result) for result in toys]
+    return pd.DataFrame(rows, columns=list(toy_columns(task)))
 
 
 def _answers(task: Task, prediction: Prediction) -> dict[str, float]:

@@ -7,17 +7,61 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sigma68.errors import SettingsError
+from sigma68.inference.edges import AtEdges, check_edges
+from sigma68.inference.kinds import CalibrationKind
 
-__all__ = ["FILE_NAME", "RunSettings", "check_same", "read_settings"]
+__all__ = ["FILE_NAME", "CalibrationSettings", "RunSettings", "check_same", "read_settings"]
 
 FILE_NAME = "settings.json"
 _MOST_TOYS = 10_000_000
+TOYS_PER_SET = 100
+"""Toys of a calibration are numbered in sets of so many."""
 _MAY_GROW = ("sets", "toys")
 _OF_THE_SCORE = ("epsilon",)
 _PATHS = ("data", "entry", "model")
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """How a method's intervals are to be corrected before the toys of a run.
+
+    `toys` pseudo-experiments, a multiple of 100, are drawn from the calibration pool with `seed`;
+    `kind`, `at_edges` and `degree` are those of `sigma68.inference.calibrate.calibrate`.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is out of its range.
+    """
+
+    toys: int = 2000
+    kind: CalibrationKind = "scale"
+    at_edges: AtEdges = "extend"
+    degree: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.toys < TOYS_PER_SET or self.toys % TOYS_PER_SET or self.toys > _MOST_TOYS:
+            raise SettingsError(
+                f"a calibration takes a multiple of {TOYS_PER_SET} toys, not {self.toys}: ask for "
+                f"{max(1, round(self.toys / TOYS_PER_SET)) * TOYS_PER_SET}"
+            )
+        if self.kind not in get_args(CalibrationKind):
+            raise SettingsError(
+                f"a calibration is of the kind 'scale' or 'neyman', not {self.kind!r}"
+            )
+        check_edges(self.at_edges)
+        least = 0 if self.kind == "scale" else 1
+        if self.degree is not None and not least <= self.degree <= least + 3:
+            raise SettingsError(
+                f"the degree of a calibration of the kind {self.kind!r} must be {least} to "
+                f"{least + 3}, not {self.degree}"
+            )
+        if self.seed < 0:
+            raise SettingsError(f"the seed of a calibration must be 0 or more, not {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -27,8 +71,9 @@ class RunSettings:
     Exactly one of `method` (a name) and `entry` (a folder or zip) is given. `data` is a source
     that the task opens, None for its default. `nuisances` are those switched on. `model` is a
     trained model's folder to be used instead of training. `pool` is the role of the pool that
-    toys are drawn from. `method_settings` are keyword arguments of the method. Times are in
-    seconds; `epsilon` is the score's, None for the task's default.
+    toys are drawn from. `method_settings` are keyword arguments of the method. With `calibration`
+    the method's intervals are corrected first. Times are in seconds; `epsilon` is the score's,
+    None for the task's default.
 
     Raises
     ------
@@ -51,6 +96,7 @@ class RunSettings:
     predict_seconds: float = 20.0
     fit_seconds: float = 3600.0
     epsilon: float | None = None
+    calibration: CalibrationSettings | None = None
 
     def __post_init__(self) -> None:
         if (self.method is None) == (self.entry is None):
@@ -58,6 +104,10 @@ class RunSettings:
         if self.entry is not None and (self.model is not None or self.method_settings):
             raise SettingsError(
                 "an entry trains itself: leave out 'model' and 'method_settings' with 'entry'"
+            )
+        if self.entry is not None and self.calibration is not None:
+            raise SettingsError(
+                "an entry answers for its own coverage: leave 'calibration' out with 'entry'"
             )
         for name in ("sets", "toys"):
             if getattr(self, name) < 1:
@@ -115,6 +165,8 @@ class RunSettings:
         try:
             if "nuisances" in given:
                 given["nuisances"] = tuple(given["nuisances"])
+            if given.get("calibration") is not None:
+                given["calibration"] = CalibrationSettings(**given["calibration"])
             return cls(**given)
         except TypeError as error:
             raise SettingsError(f"the settings are incomplete or malformed: {error}") from error

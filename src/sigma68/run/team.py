@@ -21,7 +21,7 @@ from sigma68.run.frames import read_frame, write_frame
 from sigma68.run.results import result_from_json
 from sigma68.types import Status, ToyResult, Truth
 
-__all__ = ["Lost", "Team", "threads_per_worker"]
+__all__ = ["Lost", "Team", "finished_toys", "threads_per_worker"]
 
 _FRAME_SECONDS = 60.0  # a frame once begun comes quickly, or something is very wrong
 _GRACE = 1.0  # beyond the time limit, before a worker is killed
@@ -274,6 +274,17 @@ class Team:
                 stream.close()
         self._members.remove(member)
         return code
+
+
+def finished_toys(
+    team: Team, jobs: Iterable[Job], truth: Callable[[int, int], Truth]
+) -> Iterator[ToyResult]:
+    """Each job's toy once, as it is finished; `truth` is for those whose worker was lost."""
+    for result in team.run(jobs):
+        if isinstance(result, Lost):
+            yield result.result(truth(result.set, result.toy))
+        else:
+            yield result
 
 
 def _environment(threads: int, scratch: Path) -> dict[str, str]:

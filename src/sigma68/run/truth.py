@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from sigma68.errors import NuisanceError
 from sigma68.protocols import Task
 from sigma68.seeds import Stream, stream
 from sigma68.types import Truth
 
-__all__ = ["active_nuisances", "draw_truth", "toy_stream"]
+__all__ = [
+    "CALIBRATION",
+    "SCORED",
+    "Draws",
+    "active_nuisances",
+    "draw_calibration_truth",
+    "draw_truth",
+    "toy_stream",
+]
 
 
 def draw_truth(task: Task, seed: int, set: int, toy: int, active: Collection[str]) -> Truth:
@@ -24,24 +33,63 @@ def draw_truth(task: Task, seed: int, set: int, toy: int, active: Collection[str
     NuisanceError
         If `active` names a nuisance that the task does not have.
     """
+    of_set = stream(task.name, "truth", seed, set)
+    return _truth(task, of_set, stream(task.name, "nuisances", seed, set, toy), active)
+
+
+def draw_calibration_truth(
+    task: Task, seed: int, set: int, toy: int, active: Collection[str]
+) -> Truth:
+    """The truth of a toy that a calibration learns from: parameters and nuisances of its own.
+
+    What is learned from toys is to hold over the parameters' ranges, so that no two of them share
+    their parameters; the set only numbers them. None of these streams is a scored toy's.
+
+    Raises
+    ------
+    NuisanceError
+        If `active` names a nuisance that the task does not have.
+    """
+    own = stream(task.name, "calibration truth", seed, set, toy)
+    return _truth(task, own, stream(task.name, "calibration nuisances", seed, set, toy), active)
+
+
+def _truth(task: Task, parameters: Stream, nuisances: Stream, active: Collection[str]) -> Truth:
     _known(task, active)
-    of_set = stream(task.name, "truth", seed, set).generator()
-    parameters = {p.name: float(of_set.uniform(p.low, p.high)) for p in task.parameters}
-    z = (
-        stream(task.name, "nuisances", seed, set, toy)
-        .generator()
-        .standard_normal(len(task.nuisances))
+    draw = parameters.generator()
+    values = {p.name: float(draw.uniform(p.low, p.high)) for p in task.parameters}
+    z = nuisances.generator().standard_normal(len(task.nuisances))
+    return Truth(
+        values,
+        {
+            n.name: n.from_z(float(z[i])) if n.name in active else n.off
+            for i, n in enumerate(task.nuisances)
+        },
     )
-    nuisances = {
-        n.name: n.from_z(float(z[i])) if n.name in active else n.off
-        for i, n in enumerate(task.nuisances)
-    }
-    return Truth(parameters, nuisances)
 
 
 def toy_stream(task: Task, seed: int, set: int, toy: int) -> Stream:
     """The stream that draws the events of one toy; the same for every method."""
     return stream(task.name, "pseudo-experiment", seed, set, toy)
+
+
+def _calibration_stream(task: Task, seed: int, set: int, toy: int) -> Stream:
+    return stream(task.name, "calibration pseudo-experiment", seed, set, toy)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How the toys of one purpose are drawn: their truths, and the streams of their events."""
+
+    truth: Callable[[Task, int, int, int, Collection[str]], Truth]
+    events: Callable[[Task, int, int, int], Stream]
+
+
+SCORED = Draws(draw_truth, toy_stream)
+"""The toys of a run."""
+
+CALIBRATION = Draws(draw_calibration_truth, _calibration_stream)
+"""The toys that a calibration learns from."""
 
 
 def active_nuisances(task: Task, choice: str) -> tuple[str, ...]:

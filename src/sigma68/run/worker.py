@@ -1,7 +1,7 @@
 """`python -m sigma68.run.worker`: a process that draws toys and has them answered.
 
 It speaks `frames` over stdin and stdout and ends when stdin does, also in the middle of a
-prediction. From the main process come one frame of the kind "start", then "toy" frames; it
+prediction. From the main process come one frame of the kind "start" (whose toys are a calibration's if it says "calibrating"), then "toy" frames; it
 answers "ready", then for each toy "predicting" (the events are drawn, the clock runs) and
 "result". "error" says that the run cannot go on; why is in its message.
 """
@@ -29,7 +29,7 @@ from sigma68.run.frames import read_frame, take_standard_streams, write_frame
 from sigma68.run.models import load_model
 from sigma68.run.results import judge, result_to_json
 from sigma68.run.settings import RunSettings
-from sigma68.run.truth import draw_truth, toy_stream
+from sigma68.run.truth import CALIBRATION, SCORED, Draws
 from sigma68.types import Observation, Prediction, Status, ToyResult
 
 if TYPE_CHECKING:
@@ -50,12 +50,14 @@ class Worker:
         pool: Pool,
         predict: Predict,
         ready: Callable[[], None] | None = None,
+        draws: Draws = SCORED,
     ) -> None:
         self.settings = settings
         self.task = task
         self.pool = pool
         self.predict = predict
         self.ready = ready
+        self.draws = draws
 
     def run(self, set: int, toy: int, predicting: Callable[[], None]) -> ToyResult:
         """Draw one toy and have it answered; whatever the predictor raises becomes its status.
@@ -68,8 +70,8 @@ class Worker:
             If an entry cannot be brought back at all.
         """
         settings = self.settings
-        truth = draw_truth(self.task, settings.seed, set, toy, settings.nuisances)
-        stream = toy_stream(self.task, settings.seed, set, toy)
+        truth = self.draws.truth(self.task, settings.seed, set, toy, settings.nuisances)
+        stream = self.draws.events(self.task, settings.seed, set, toy)
         observation = self.task.pseudo_experiment(self.pool, truth, stream)
         if self.ready is not None:
             try:
@@ -168,7 +170,9 @@ def _serve(reading: int, writing: int, clean_up: _CleanUp) -> None:
     settings = RunSettings.from_json(start["settings"])
     task = load_task(settings.task)
     pools = task.open(settings.data, split_seed=settings.split_seed)
-    pool = pools[settings.pool]
+    # Toys that a calibration learns from may not be of the events that will test it.
+    calibrating = bool(start.get("calibrating"))
+    pool = pools["calibration" if calibrating else settings.pool]
     if settings.entry is not None:
         process = _entry(settings, task, start)
         clean_up.add(process.close)
@@ -177,7 +181,8 @@ def _serve(reading: int, writing: int, clean_up: _CleanUp) -> None:
         worker = Worker(settings, task, pool, process.predict, process.ensure_ready)
     else:
         method = load_model(Path(start["model"]), task, pools)
-        worker = Worker(settings, task, pool, method.predict)
+        draws = CALIBRATION if calibrating else SCORED
+        worker = Worker(settings, task, pool, method.predict, draws=draws)
     write_frame(writing, {"kind": "ready"})
     while (frame := read_frame(reading)) is not None:
         job, _ = frame
