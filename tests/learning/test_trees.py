@@ -59,6 +59,30 @@ def test_damaged_trees_are_noticed(trees: Trees) -> None:
         Trees.from_bytes(trees.to_bytes(), ("x", "noise", "z"))
 
 
+def test_no_damage_does_worse_than_change_numbers(trees: Trees) -> None:
+    """Flipped bits are refused, or they change thresholds and leaves: no crash, no score of NaN."""
+    values, rng = overlapping(50, seed=2).values, np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        content = bytearray(trees.to_bytes())
+        for at in rng.integers(len(content), size=4):
+            content[at] ^= 1 << rng.integers(8)
+        try:
+            scores = Trees.from_bytes(content, trees.names).score(values)
+        except (DataError, FitError):
+            refused += 1
+        else:
+            assert np.isfinite(scores).all()
+    assert refused > 20
+
+
+def test_scores_are_those_of_xgboost(trees: Trees) -> None:
+    values = overlapping(20_000, seed=9).values
+    margins = trees.booster.inplace_predict(values.T, predict_type="margin")
+    np.testing.assert_array_equal(trees.score(values), margins)
+    assert trees.n_trees == trees.booster.num_boosted_rounds()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_features_that_are_no_numbers_are_named(trees: Trees, value: float) -> None:
     events = overlapping(100, seed=3)
@@ -75,6 +99,16 @@ def test_large_numbers_are_numbers(trees: Trees) -> None:
 
 def test_no_events_give_no_scores(trees: Trees) -> None:
     assert trees.score(np.empty((2, 0), np.float32)).shape == (0,)
+
+
+def test_numbers_too_large_for_single_precision_are_infinite(trees: Trees) -> None:
+    with pytest.raises(FitError, match="x is inf in event 1"):
+        trees.score(np.array([[0.0, 1e300], [0.0, 0.0]]))
+
+
+def test_other_features_are_refused(trees: Trees) -> None:
+    with pytest.raises(DataError, match="take 2 features"):
+        trees.score(np.zeros((3, 5), np.float32))
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -3,14 +3,15 @@
 Training weights are the events' own weights, rescaled so that signal and background weigh the
 same and the mean weight is 1 (the scale that xgboost's `min_child_weight` counts in). The
 number of trees is set by early stopping on hard events kept out of the training. The result is
-a function of data, settings and seed; the number of threads changes nothing.
+a function of data, settings and seed; the number of threads changes nothing. xgboost trains;
+`sigma68.learning.forest` scores events, to the same bits.
 
 Reference: Chen & Guestrin, "XGBoost: a scalable tree boosting system", KDD 2016.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ import xgboost
 
 from sigma68.errors import DataError, FitError
 from sigma68.learning.balance import balanced_weights, held_out
+from sigma68.learning.forest import Forest
+from sigma68.learning.ubjson import read_ubjson
 from sigma68.protocols import Progress
 from sigma68.types import FloatArray, Labelled
 
@@ -44,62 +47,81 @@ class TreeSettings:
     threads: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trees:
-    """Trained trees. Scores are log odds for equal amounts of signal and background."""
+    """Trained trees. Scores are log odds for equal amounts of signal and background.
 
-    booster: xgboost.Booster
+    `content` is what xgboost saved, in its UBJSON format.
+    """
+
+    content: bytes = field(repr=False)
     names: tuple[str, ...]
+    forest: Forest = field(repr=False)
+    threads: int = TreeSettings.threads
 
     @property
     def n_trees(self) -> int:
-        return int(self.booster.num_boosted_rounds())
+        return self.forest.n_trees
+
+    @property
+    def booster(self) -> xgboost.Booster:
+        """The trees as xgboost has them, loaded anew at each call."""
+        booster = xgboost.Booster({"nthread": self.threads})
+        booster.load_model(bytearray(self.content))
+        return booster
 
     def score(self, values: FloatArray) -> npt.NDArray[np.float32]:
-        """The score of events, (n_features, n_events) to (n_events,), without a copy of them.
+        """The score of events, (n_features, n_events) to (n_events,).
+
+        Nothing is copied if the values are float32 and a feature's lie side by side.
 
         Raises
         ------
         FitError
             If a feature or a score is NaN or infinite.
+        DataError
+            If there are more or fewer features than the trees were trained on.
         """
-        if values.shape[1] == 0:
-            return np.empty(0, np.float32)
-        _require_finite(values, self.names)
-        scores: npt.NDArray[np.float32] = self.booster.inplace_predict(
-            values.T, predict_type="margin"
-        )
+        with np.errstate(over="ignore"):  # infinity is refused below
+            values = np.asarray(values, np.float32)
+        scores = self.forest.margins(values, threads=self.threads)
+        if scores is None:
+            raise _not_finite(values, self.names)
         if not np.isfinite(scores).all():
             raise FitError("the trees gave a score that is NaN or infinite")
         return scores
 
-    def to_bytes(self) -> bytearray:
+    def to_bytes(self) -> bytes:
         """The trees in xgboost's UBJSON format."""
-        raw: bytearray = self.booster.save_raw("ubj")
-        return raw
+        return self.content
 
     @classmethod
     def from_bytes(
-        cls, content: bytearray, names: tuple[str, ...], *, threads: int = TreeSettings.threads
+        cls,
+        content: bytes | bytearray,
+        names: tuple[str, ...],
+        *,
+        threads: int = TreeSettings.threads,
     ) -> Trees:
         """The trees that `to_bytes` wrote, to be evaluated on so many threads.
+
+        They are read here and not by xgboost, which a damaged file can crash.
 
         Raises
         ------
         DataError
-            If the content is damaged or has another number of features.
+            If the content is damaged, of another kind of trees, or has another number of features.
         """
-        booster = xgboost.Booster({"nthread": threads})
         try:
-            booster.load_model(content)
-            n_features = int(booster.num_features())
-        except xgboost.core.XGBoostError as error:
-            raise DataError("the saved trees are damaged: train again") from error
-        if n_features != len(names):
+            document = read_ubjson(content)
+        except ValueError as error:
+            raise DataError(f"the saved trees are damaged ({error}): train again") from error
+        forest = Forest.of(document)
+        if forest.n_features != len(names):
             raise DataError(
-                f"the saved trees take {n_features} features, not {len(names)}: train again"
+                f"the saved trees take {forest.n_features} features, not {len(names)}: train again"
             )
-        return cls(booster, names)
+        return cls(bytes(content), names, forest, threads)
 
 
 def train_trees(
@@ -134,7 +156,7 @@ def train_trees(
     )
     if progress is not None:
         progress("training trees", 1.0)
-    return Trees(booster, events.names)
+    return Trees.from_bytes(booster.save_raw("ubj"), events.names, threads=settings.threads)
 
 
 def _booster_settings(settings: TreeSettings) -> dict[str, Any]:
@@ -172,11 +194,16 @@ def _matrix(
 def _require_finite(values: FloatArray, names: tuple[str, ...]) -> None:
     """Raise FitError where a feature is NaN or infinite: trees would take NaN for "missing"."""
     with np.errstate(invalid="ignore", over="ignore"):
-        suspects = np.flatnonzero(~np.isfinite(values @ np.ones(values.shape[1], values.dtype)))
-    for row in suspects:
-        bad = np.flatnonzero(~np.isfinite(values[row]))
-        if bad.size:
-            raise FitError(f"{names[row]} is {values[row, bad[0]]} in event {bad[0]}")
+        suspects = ~np.isfinite(values @ np.ones(values.shape[1], values.dtype))
+    if suspects.any() and not np.isfinite(values[suspects]).all():
+        raise _not_finite(values, names)
+
+
+def _not_finite(values: FloatArray, names: tuple[str, ...]) -> FitError:
+    """What to say of the first feature with a value that is NaN or infinite."""
+    row = int(np.argmin([np.isfinite(column).all() for column in values]))
+    event = int(np.argmin(np.isfinite(values[row])))
+    return FitError(f"{names[row]} is {values[row, event]} in event {event}")
 
 
 class _Report(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # xgboost is untyped
