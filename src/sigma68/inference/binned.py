@@ -188,14 +188,14 @@ class BinnedLikelihood:
         ------
         FitError
             If it fails from all of them.
+        ValueError
+            If the fit has no such name, or its value is not within the limits.
         """
         observed = self._checked(counts)
-        keep = np.array([name in (held or {}) for name in self.names])
+        keep, values = self._kept(held or {})
         reason = newton.LOST
         for start in self._starts():
-            for i, name in enumerate(self.names):
-                if keep[i]:
-                    start[i] = (held or {})[name]
+            start[keep] = values[keep]
             status, value, _, hessian, free = newton.minimum(
                 start, observed, self._relative, self._model, self.lower, self.upper, keep
             )
@@ -213,20 +213,11 @@ class BinnedLikelihood:
             If the fit fails from every start, or an end is not found.
         """
         found = self.fit(counts)
+        minimum = (found.best, found.value, float(found.errors[0]), z_of_level(level) ** 2)
+        problem = (self._checked(counts), self._relative, self._model, self.lower, self.upper)
         ends = []
         for side in (-1.0, 1.0):
-            status, end = newton.profile_end(
-                found.best,
-                found.value,
-                float(found.errors[0]),
-                z_of_level(level) ** 2,
-                side,
-                self._checked(counts),
-                self._relative,
-                self._model,
-                self.lower,
-                self.upper,
-            )
+            status, end = newton.profile_end(*minimum, side, *problem)
             if status != newton.OK:
                 where = "below" if side < 0 else "above"
                 raise FitError(f"{where} the minimum: {_REASONS[status]}")
@@ -292,6 +283,14 @@ class BinnedLikelihood:
     def _starts(self) -> list[Floats]:
         low, high = self.parameter.low, self.parameter.high
         return [self.start(), self.start(low), self.start(high), self.start(0.5 * (low + high))]
+
+    def _kept(self, held: Mapping[str, float]) -> tuple[npt.NDArray[np.bool_], Floats]:
+        """Which of the vector stay, and where; both (P,)."""
+        values = np.array([held.get(name, math.nan) for name in self.names])
+        keep = (self.lower <= values) & (values <= self.upper) & np.isfinite(values)
+        if keep.sum() < len(held):
+            raise ValueError(f"{dict(held)} cannot be held: no such name, or beyond a limit")
+        return keep, values
 
     def _checked(self, counts: Floats) -> Floats:
         n = np.ascontiguousarray(counts, np.float64)
