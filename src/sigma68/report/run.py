@@ -30,8 +30,8 @@ _MOST_FAILURES_LISTED = 20
 def write_report(out: Path, *, task: Task | None = None) -> Path:
     """Write `out`/report.html and `out`/figures/ about a run that is finished and scored.
 
-    Reads settings.json, score.json, toys.parquet, and pool.json and failures.jsonl where they
-    are. `task` is found by the settings' name when it is not given. The same run gives the same
+    Reads settings.json, score.json, toys.parquet, and pool.json, calibration.json and
+    failures.jsonl where they are. `task` is found by the settings' name when it is not given. The same run gives the same
     bytes. Returns the page's path.
 
     Raises
@@ -44,6 +44,11 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
         If something cannot be written.
     """
     from sigma68.files import make_folder, replacing
+    from sigma68.report.calibration import (
+        calibration_figures,
+        calibration_section,
+        read_calibration,
+    )
     from sigma68.report.sections import report_figures
     from sigma68.run.results import read_toys
 
@@ -62,10 +67,16 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
     failures = _failures(out)
     active = [n for n in task.nuisances if n.name in settings.nuisances]
     make_folder(out / "figures")
+    calibration = read_calibration(out, task)
+    wanted = list(
+        report_figures(
+            toys, score, task.answer, task.parameters, active, settings.predict_seconds, over
+        )
+    )
+    if calibration is not None:
+        wanted += calibration_figures(calibration, task.parameters[0], active)
     figures = []
-    for figure in report_figures(
-        toys, score, task.answer, task.parameters, active, settings.predict_seconds, over
-    ):
+    for figure in wanted:
         shown = {k: getattr(figure, k) for k in ("title", "caption", "alt", "wide")}
         figures.append(shown | _drawn(figure, out / "figures"))
     page = page_template("run.html").render(
@@ -80,6 +91,9 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
         figures=figures,
         per_set=_per_set(score),
         failures=failures,
+        calibration=None
+        if calibration is None
+        else calibration_section(calibration, task.parameters[0]),
         pool=_pool_tables(pool),
         settings_rows=_flat(settings.to_json()),
         version_rows=_flat({**document.get("versions", {}), **_provenance(document)}),
