@@ -27,21 +27,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.cli.console import say
-from sigma68.errors import DataError
+from sigma68.errors import DataError, MissingExtraError
 from sigma68.files import make_folder, replacing
-from sigma68.learning import conditional, fit_conditional
+from sigma68.learning import conditional
 from sigma68.learning.conditional import Conditional, from_arrays
-from sigma68.learning.fit_conditional import (
-    Fitted,
-    Sample,
-    TrainingSettings,
-    fit_choice,
-    fit_density,
-)
 from sigma68.tasks.higgs.dataset import EventFile, open_parquet
 from sigma68.tasks.higgs.emulate import coordinates, features, frame, steps
 from sigma68.tasks.higgs.emulate.coordinates import to_unit
-from sigma68.tasks.higgs.emulate.emulator import WEIGHTS
 from sigma68.tasks.higgs.emulate.features import add_features
 from sigma68.tasks.higgs.emulate.files import save
 from sigma68.tasks.higgs.emulate.frame import canonical
@@ -61,6 +53,25 @@ from sigma68.tasks.higgs.emulate.steps import (
 from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.split import ROLES, numbers_of, role_of
 from sigma68.tasks.higgs.storage import content_identity
+
+try:
+    from sigma68.learning import fit_conditional
+    from sigma68.learning.fit_conditional import (
+        Fitted,
+        Sample,
+        TrainingSettings,
+        fit_choice,
+        fit_density,
+    )
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    _REMEDY = (
+        "training an emulator needs torch, which is not installed: pip install 'sigma68[torch]'"
+    )
+    if __name__ == "__main__":
+        sys.exit(_REMEDY)
+    raise MissingExtraError(_REMEDY) from error
 
 __all__ = ["EmulatorTraining", "main", "train"]
 
@@ -264,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Train an emulator on a Parquet file of events, simulated or real.",
     )
     parser.add_argument("source", help="events: a Parquet file, its folder, or a name")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
+    parser.add_argument("--out", type=Path, required=True, help="where the weights go")
     parser.add_argument(
         "--work", type=Path, default=Path("emulator-training"), help="folder for what is done"
     )
