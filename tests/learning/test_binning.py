@@ -86,6 +86,30 @@ def test_templates_hold_all_events_and_a_score_on_an_edge_goes_up() -> None:
     np.testing.assert_array_equal(count(np.empty(0, np.float32), edges), [0.0, 0.0, 0.0])
 
 
+@pytest.mark.parametrize("n_edges", [0, 1, 2, 7, 8, 29, 199])
+@pytest.mark.parametrize("n_events", [0, 1, 4096, 10_001])
+def test_counts_are_those_of_a_plain_search(n_edges: int, n_events: int) -> None:
+    rng = np.random.default_rng(n_edges)
+    edges = np.sort(rng.normal(size=n_edges)).astype(np.float32)
+    scores = rng.normal(size=n_events).astype(np.float32)
+    scores[: n_events // 3] = rng.choice(np.append(edges, np.float32(0)), n_events // 3)
+    scores[n_events // 2 : n_events // 2 + 3] = np.array([np.inf, -np.inf, np.nan])[:n_events]
+    weights = rng.normal(size=n_events)
+    index = np.searchsorted(edges, scores, side="right")
+    for w in (None, weights):
+        plain = np.bincount(index, w, minlength=n_edges + 1)
+        np.testing.assert_array_equal(count(scores, edges, w), plain)
+    np.testing.assert_array_equal(
+        count(scores[::2], edges, weights[::2]),
+        count(scores[::2].copy(), edges, weights[::2].copy()),
+    )
+
+
+def test_each_score_needs_its_weight() -> None:
+    with pytest.raises(ValueError, match="weights of shape"):
+        count(np.zeros(3, np.float32), np.zeros(1, np.float32), np.ones(2))
+
+
 def test_rows_of_one_hard_event_do_not_count_twice() -> None:
     single, double = overlapping(20_000, seed=5), overlapping(20_000, seed=5, hard_events=True)
     a, b = chosen(single), chosen(double)

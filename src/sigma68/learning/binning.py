@@ -21,12 +21,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from sigma68.errors import DataError
 
 __all__ = ["BinChoice", "Templates", "choose_edges", "correlation", "count", "fill_templates"]
 
 Floats = npt.NDArray[np.float64]
+_BLOCK = 4096
+"""Scores that are binned together."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,57 @@ def count(
     edges: npt.NDArray[np.float32],
     weights: Floats | None = None,
 ) -> Floats:
-    """Events (or summed weights) per bin, (n_bins,), of scores (n_events,)."""
-    index = np.searchsorted(edges, scores, side="right")
-    return np.bincount(index, weights, minlength=edges.size + 1).astype(np.float64)
+    """Events (or summed weights) per bin, (n_bins,), of scores (n_events,).
+
+    A score on an edge belongs to the bin above, one that is NaN to the last. Weights are added in
+    the order of the events.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many weights as scores.
+    """
+    if weights is not None and weights.shape != scores.shape:
+        raise ValueError(f"{scores.shape} scores with weights of shape {weights.shape}")
+    # As many edges as a search by halves asks for; what is above the last bin belongs to it.
+    table = np.full((1 << edges.size.bit_length()) - 1, np.inf, edges.dtype)
+    table[: edges.size] = edges
+    sums = np.zeros(edges.size + 1)
+    own = np.empty(0) if weights is None else np.ascontiguousarray(weights, np.float64)
+    _count(np.ascontiguousarray(scores), table, own, weights is not None, sums)
+    return sums
+
+
+@njit(cache=True, nogil=True)
+def _count(scores, table, weights, weighted, sums):  # type: ignore[no-untyped-def]
+    """Add events to their bins: the step of a search is done for a block before the next step.
+
+    So the compiler works on many events at a time, and nothing waits for a branch that is guessed.
+    """
+    last = len(sums) - 1
+    place = np.empty(_BLOCK, np.int32)
+    # Events that follow each other count in different rows: one need not wait for the other.
+    counts = np.zeros((4, len(sums)), np.int64)
+    for start in range(0, len(scores), _BLOCK):
+        block = scores[start : start + _BLOCK]
+        n = len(block)
+        for e in range(n):
+            place[e] = 0
+        half = np.uint64((len(table) + 1) >> 1)
+        while half > 0:
+            for e in range(n):
+                r = np.uint64(place[e])
+                reached = not (block[e] < table[r + half - np.uint64(1)])
+                place[e] = np.int32(r + half * np.uint64(reached))
+            half >>= np.uint64(1)
+        if weighted:
+            for e in range(n):
+                sums[min(place[e], last)] += weights[start + e]
+        else:
+            for e in range(n):
+                counts[e & 3, min(place[e], last)] += 1
+    if not weighted:
+        sums += counts.sum(axis=0)
 
 
 def fill_templates(
