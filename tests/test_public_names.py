@@ -101,6 +101,8 @@ SURFACE: dict[str, set[str]] = {
         *("BEST", "GRID", "MIXTURE", "BestIntervals", "compute", "load", "main"),
     },
     "sigma68.tasks.higgs.emulate.components": {"FACTORS", "EmulatedComponents", "log_densities"},
+    "sigma68.learning.network": {"Layer", "Network", "NetworkSettings", "train"},
+    "sigma68.learning.fit_network": {"train_network"},
     "sigma68.inference.unbinned": {"MixtureLikelihood", "shares_of"},
     "sigma68.inference.neyman": {"Belt", "build_belt"},
     "sigma68.inference.scale": {"Scale", "Tails", "learn_scale"},

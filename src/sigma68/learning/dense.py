@@ -7,7 +7,7 @@ No BLAS, whose results do.
 
 Four outputs are computed from four inputs at a time, so that a value is loaded once for four
 multiply-adds: the scratch arrays are flat with fixed strides, from which the compiler sees that
-they don't overlap, and the block of 100 units stays in the second-level cache.
+they don't overlap, and the blocks of 100 units stay in the second-level cache.
 
 A feature becomes an input through a monotone map of straight pieces (see `InputMaps`). A piece is
 a value cut to its bounds and scaled, without a search: that vectorises.

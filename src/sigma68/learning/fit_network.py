@@ -3,7 +3,9 @@
 The loss is the cross entropy of events weighted so that signal and background weigh the same; Adam
 with decoupled weight decay, a learning rate that rises over the first tenth of the steps and falls
 over the rest, a running mean of the weights, and early stopping on hard events kept out of the
-training. With one number of threads the result is a function of data, settings and seed.
+training. The result is a function of data, settings and seed: torch works on one thread, since what
+it sums depends on their number. Batches are small, so a second one would bring little, and where
+other processes want the cores it takes ten times the time.
 
 References: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019; Smith & Topin,
 "Super-convergence", Proc. SPIE 11006 (2019); Polyak & Juditsky, SIAM J. Control Optim. 30 (1992)
@@ -31,7 +33,7 @@ from sigma68.types import Labelled
 __all__ = ["train_network"]
 
 _AT_ONCE = 65536  # events, where nothing is learned from them
-_STEPS = 50  # in a pass at least, where events are few, as long as batches are not tiny
+_STEPS = 20  # in a pass at least, where events are few, as long as batches are not tiny
 _TINY = 64
 
 
@@ -61,7 +63,7 @@ def train_network(
     )
     inside = _Side(*everything, torch.from_numpy(np.flatnonzero(~outside)))
     aside = _Side(*everything, torch.from_numpy(np.flatnonzero(outside)))
-    with _torch_set_up(settings):
+    with _torch_with(settings.seed):
         layers = _train(inside, aside, settings, progress)
     return Network(events.names, maps, layers, settings.threads)
 
@@ -77,13 +79,12 @@ class _Side:
 
 
 @contextmanager
-def _torch_set_up(settings: NetworkSettings) -> Iterator[None]:
-    """Torch with the threads and the random numbers that were asked for, and as it was before."""
+def _torch_with(seed: int) -> Iterator[None]:
+    """Torch with the random numbers that were asked for, on one thread; then as it was before."""
     before = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream("learning", "network", settings.seed).key >> 65)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
+        torch.manual_seed(stream("learning", "network", seed).key >> 65)
+        torch.set_num_threads(1)
         try:
             yield
         finally:

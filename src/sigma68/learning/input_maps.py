@@ -36,6 +36,8 @@ _SAMPLE: Final = 200_000
 """Events that quantiles are taken from, about."""
 _LEAST: Final = 1e-6
 """Knots are at least so far apart, as a share of the distance between the outermost ones."""
+_TINY: Final = 1e-30
+"""And so far in any case, or slopes would be infinite."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _knots(x: Floats, w: Floats) -> tuple[Floats, Floats]:
     levels[0], levels[-1] = _OUTER, 1.0 - _OUTER
     # As the kernel will see them, so that no two knots are one there.
     quantiles = np.interp(levels, rank, x[order]).astype(np.float32).astype(np.float64)
-    apart = _LEAST * (quantiles[-1] - quantiles[0])
+    apart = max(_LEAST * (quantiles[-1] - quantiles[0]), _TINY)
     first = np.concatenate([[True], np.diff(quantiles) > apart])
     group = np.cumsum(first) - 1
     return quantiles[first], ndtri(np.bincount(group, levels) / np.bincount(group))

@@ -30,20 +30,21 @@ Float32 = npt.NDArray[np.float32]
 class NetworkSettings:
     """What is trained: by default the network of the challenge's baseline, 3 layers of 100 units.
 
-    At most `passes` over the training events in batches of `batch`, and at most `steps` batches,
-    by Adam with decoupled weight decay (the L2 regularisation) at a learning rate that rises and
-    falls; what is kept is a running mean of the weights, at the pass that had the lowest weighted
-    log loss on `validation_share` of the hard events. Training ends when that has not improved for
-    `patience` passes. `threads` is the number of threads, 0 for all cores.
+    At most `passes` over the training events in batches of `batch` (smaller ones where events are
+    few), and at most `steps` batches, by Adam with decoupled weight decay (the L2 regularisation)
+    at a learning rate that rises and falls. What is kept is a running mean of the weights, at the
+    pass that had the lowest weighted log loss on `validation_share` of the hard events; training
+    ends when that has not improved for `patience` passes. `threads` is the number of threads that
+    apply the network, 0 for all cores; training takes one.
     """
 
     units: int = 100
     hidden_layers: int = 3
     passes: int = 20
-    steps: int = 10_000
-    batch: int = 4096
+    steps: int = 20_000
+    batch: int = 2048
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 0.1
     averaging: float = 0.995
     validation_share: float = 0.2
     patience: int = 4
