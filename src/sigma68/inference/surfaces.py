@@ -83,22 +83,25 @@ class Surfaces:
             shapes = tuple(str(name) for name in document["shapes"])
             arrays = {name: np.asarray(document[name], np.float64) for name in _ARRAYS}
             k, j = arrays["nominal"].shape
-        except (KeyError, TypeError, ValueError) as error:
+            powers = arrays.pop("exponents").reshape(arrays["coefficients"].shape[-1], len(shapes))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise DataError(f"the saved templates are damaged ({error!r}): train again") from error
-        exponents = arrays.pop("exponents").astype(np.int64).reshape(-1, len(shapes))
         wanted = {
             "origins": (len(shapes),),
             "units": (len(shapes),),
             "variance": (k, j),
-            "coefficients": (k, j, len(exponents)),
+            "coefficients": (k, j, len(powers)),
         }
         fits = all(arrays[name].shape == shape for name, shape in wanted.items())
         if not fits or not all(np.isfinite(a).all() for a in arrays.values()):
             raise DataError("the saved templates do not fit together: train again")
-        small = bool(np.all((exponents >= 0) & (exponents <= _POWERS)))
-        if not small or (arrays["nominal"] < 0).any() or not (arrays["units"] > 0).all():
+        sensible = bool(np.isin(powers, range(_POWERS + 1)).all()) and len(set(shapes)) == len(
+            shapes
+        )
+        negative = (arrays["nominal"] < 0).any() or (arrays["variance"] < 0).any()
+        if not sensible or negative or not (arrays["units"] > 0).all():
             raise DataError("the saved templates make no sense: train again")
-        return cls(shapes=shapes, exponents=exponents, **arrays)
+        return cls(shapes=shapes, exponents=powers.astype(np.int64), **arrays)
 
 
 _ARRAYS = ("origins", "units", "exponents", "nominal", "variance", "coefficients")
