@@ -29,7 +29,7 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.protocols": {
         *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
-        *("DeferredPool", "Pool", "Pools", "Progress", "Task"),
+        *("DeferredPool", "Pool", "Pools", "Progress", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
     "sigma68.discover": {
