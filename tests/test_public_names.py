@@ -29,7 +29,7 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.protocols": {
         *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
-        *("DeferredPool", "Pool", "Pools", "Progress", "ScaledProcesses", "Task"),
+        *("DeferredPool", "HasLikelihood", "Pool", "Pools", "Progress", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
     "sigma68.discover": {
@@ -104,6 +104,20 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.learning.network": {"Layer", "Network", "NetworkSettings", "train"},
     "sigma68.learning.fit_network": {"train_network"},
     "sigma68.inference.unbinned": {"MixtureLikelihood", "shares_of"},
+    "sigma68.inference.diagnostics": {
+        *("Breakdown", "Correlation", "Impacts", "ProfileScan", "Pulls", "correlation"),
+        *("error_breakdown", "impacts", "profile_scan", "pulls"),
+    },
+    "sigma68.inference.fit_quality": {
+        *("Goodness", "PostFit", "ToyGoodness", "goodness", "post_fit", "toy_goodness"),
+    },
+    "sigma68.inference.fit_summary": {"FitSummary", "summarise_fit"},
+    "sigma68.inference.interchange": {"pyhf_workspace"},
+    "sigma68.report.fit": {"DOUBTFUL", "write_fit_report"},
+    "sigma68.report.fit_figures": {
+        *("fit_correlation_figure", "goodness_figure", "post_fit_figure"),
+        *("pulls_and_impacts_figure", "scan_figure"),
+    },
     "sigma68.inference.neyman": {"Belt", "build_belt"},
     "sigma68.inference.scale": {"Scale", "Tails", "learn_scale"},
     "sigma68.inference.calibrate": {

@@ -33,9 +33,12 @@ from sigma68.types import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sigma68.inference.binned import BinnedLikelihood
+
 __all__ = [
     "ComponentSource",
     "DeferredPool",
+    "HasLikelihood",
     "KnownBest",
     "KnownComponents",
     "KnownLikelihood",
@@ -190,6 +193,24 @@ class Method(Protocol):
     @classmethod
     def load(cls, folder: Path, task: Task) -> Method:
         """The method that `save` wrote."""
+        ...
+
+
+@runtime_checkable
+class HasLikelihood(Protocol):
+    """A trained method that fits a binned likelihood, which can be asked for its diagnostics.
+
+    `component_names` has one entry per component of the likelihood.
+    """
+
+    @property
+    def likelihood(self) -> BinnedLikelihood: ...
+
+    @property
+    def component_names(self) -> tuple[str, ...]: ...
+
+    def counts(self, observation: Observation) -> npt.NDArray[np.float64]:
+        """Events per bin of the likelihood, (n_bins,)."""
         ...
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from sigma68 import __version__
-from sigma68.cli import bias, compare, data, entry, methods, run, score, simulate, tasks, toys
+from sigma68.cli import bias, compare, data, entry, fit, methods, run, score, simulate, tasks, toys
 from sigma68.errors import Sigma68Error
 
 __all__ = ["app", "main"]
@@ -106,6 +106,7 @@ def sigma68(
 
 app.command("run")(run.run)
 app.command("score")(score.score)
+app.command("fit")(fit.fit)
 app.command("compare")(compare.compare)
 app.command("methods")(methods.methods)
 app.command("tasks")(tasks.tasks)

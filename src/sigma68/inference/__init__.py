@@ -7,6 +7,9 @@
 - `information`: the smallest error that a measurement of such a mixture can have.
 - `profile`: minimum and profile-likelihood interval of any -2 ln L: MINUIT where only the
   function is known, Newton where its derivatives are. `fitting` chooses between them.
+- `binned`: the likelihood of counts in bins with nuisances, on `surfaces` of expected events;
+  `measurement`: both from a learned score. `diagnostics`, `fit_quality`: what a fit says of
+  itself, `fit_summary` all of it; `interchange`: the same model for pyhf.
 - `neyman`: intervals built from toys of any estimate. `calibrate`: what the intervals of any
   method need to cover as often as they promise, by `scale` or `neyman`, and how well that is
   known. `quantiles`: quantile regression, which both stand on; `edges`: the ends of the range.

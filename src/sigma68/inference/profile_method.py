@@ -137,6 +137,17 @@ class ProfileMethod(ABC):
         return self._measurement
 
     @property
+    def component_names(self) -> tuple[str, ...]:
+        """What the likelihood's components are called.
+
+        Raises
+        ------
+        FitError
+            If the method is not trained yet.
+        """
+        return self.measurement.processes
+
+    @property
     def likelihood(self) -> BinnedLikelihood:
         """The likelihood of counts in bins.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sigma68.protocols import Task
     from sigma68.report.sections import ReportFigure
 
-__all__ = ["page_template", "write_report"]
+__all__ = ["page_template", "write_figure", "write_report"]
 
 _MOST_FAILURES_LISTED = 20
 
@@ -78,7 +78,7 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
     figures = []
     for figure in wanted:
         shown = {k: getattr(figure, k) for k in ("title", "caption", "alt", "wide")}
-        figures.append(shown | _drawn(figure, out / "figures"))
+        figures.append(shown | write_figure(figure, out / "figures"))
     page = page_template("run.html").render(
         title=f"{settings.subject} on {task.name}",
         task=task,
@@ -103,7 +103,7 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
     return out / "report.html"
 
 
-def _drawn(figure: ReportFigure, folder: Path) -> dict[str, Any]:
+def write_figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
     """Write a figure's files; returns its data URI (PNG where SVG would be heavy) and width."""
     from sigma68.files import replacing
     from sigma68.report.style import HEAVY, render
