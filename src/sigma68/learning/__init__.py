@@ -1,6 +1,8 @@
 """What learned methods are made of: trees, their training, and the binning of their scores.
 
 - `sigma68.learning.trees`: gradient-boosted trees trained on labelled events (extra `trees`).
+- `sigma68.learning.forest`: the same trees laid out for speed, which score events; `ubjson` reads
+  what xgboost saved.
 - `sigma68.learning.network`: a neural network and what it is applied with; `fit_network` trains it
   (extra `torch`).
 - `sigma68.learning.balance`: events made ready for training, whatever is trained.
