@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sigma68.inference.binned import BinnedLikelihood
 from sigma68.inference.diagnostics import (
     correlation,
     error_breakdown,
@@ -151,3 +153,34 @@ def test_unknown_names_are_refused() -> None:
         error_breakdown(MODEL, COUNTS, {"group": ["nobody"]})
     with pytest.raises(ValueError, match="nuisances only"):
         error_breakdown(MODEL, COUNTS, {"group": ["mu"]})
+
+
+def two_minima() -> tuple[BinnedLikelihood, toy.Floats]:
+    """A noise that data prefer at one of two values, which of them depends on the parameter."""
+    full = toy.surfaces(30.0)
+    coefficients = np.zeros_like(full.coefficients)
+    # With y = noise / 2.5 the response (y - 0.2) (y - 0.9), less its value at 0, is alike at both.
+    coefficients[1, :4, 4], coefficients[1, :4, 3] = 0.2, -0.22
+    # Only a term of the last bins, where the signal is, tells them apart.
+    coefficients[1, 6:, 3] = 0.05
+    model = BinnedLikelihood(
+        replace(full, coefficients=coefficients),
+        toy.FACTORS,
+        toy.MU,
+        (toy.NOISE, toy.ALL),
+        {"own": 1.0, "shift": 1.0},
+    )
+    return model, model.expected(model.point(1.0, {"noise": 0.5}))
+
+
+def test_a_scan_follows_the_lower_of_two_minima() -> None:
+    model, n = two_minima()
+    scan = profile_scan(model, n, "mu", np.linspace(0.7, 1.2, 21))
+    lowest = []
+    for mu in scan.values:
+        starts = [np.array([mu, z, 0.0]) for z in np.linspace(-4, 1.6, 15)]
+        lowest.append(min(model.fit(n, {"mu": float(mu)}, start).value for start in starts))
+    np.testing.assert_allclose(scan.profiled, np.array(lowest) - model.fit(n).value, atol=1e-6)
+    # There are two indeed, and a fit from the usual place does not always see the lower.
+    usual = np.array([model.fit(n, {"mu": float(mu)}).value for mu in scan.values])
+    assert (usual > np.array(lowest) + 0.5).any()

@@ -179,10 +179,14 @@ class BinnedLikelihood:
         )
         return float(value), gradient, hessian
 
-    def fit(self, counts: Floats, held: Mapping[str, float] | None = None) -> BinnedFit:
+    def fit(
+        self, counts: Floats, held: Mapping[str, float] | None = None, start: Floats | None = None
+    ) -> BinnedFit:
         """The minimum for observed counts (J,), with the names in `held` kept at their values.
 
-        Values of nuisances are z. A fit that fails is tried again from other starts.
+        Values of nuisances are z. A fit begins at the vector `start` (P,), where one is given; one
+        that fails is tried again from others. Where there are several minima it ends in the one
+        that is downhill from its start.
 
         Raises
         ------
@@ -194,15 +198,16 @@ class BinnedLikelihood:
         observed = self._checked(counts)
         keep, values = self._kept(held or {})
         reason = newton.LOST
-        for start in self._starts():
-            start[keep] = values[keep]
+        starts = [*([] if start is None else [start.copy()]), *self._starts()]
+        for theta in starts:
+            theta[keep] = values[keep]
             status, value, _, hessian, free = newton.minimum(
-                start, observed, self._relative, self._model, self.lower, self.upper, keep
+                theta, observed, self._relative, self._model, self.lower, self.upper, keep
             )
             if status == newton.OK:
-                return BinnedFit(start, _covariance(hessian, free), float(value))
+                return BinnedFit(theta, _covariance(hessian, free), float(value))
             reason = status
-        raise FitError(f"{_REASONS[reason]}, from each of {len(self._starts())} starts")
+        raise FitError(f"{_REASONS[reason]}, from each of {len(starts)} starts")
 
     def interval(self, counts: Floats, level: float = LEVEL) -> tuple[BinnedFit, float, float]:
         """The minimum and both ends of the profile-likelihood interval for counts (J,).

@@ -46,7 +46,8 @@ class ProfileScan:
     values
         Where it is held, (n,).
     profiled
-        The rise with everything else fitted, (n,); infinite where a bin expects no events.
+        The rise with everything else fitted, (n,); infinite where a bin expects no events, and
+        negative where the fit has missed a lower minimum.
     statistical
         The rise with every other nuisance and the simulation's factors kept at the best fit, (n,).
     best, error
@@ -187,14 +188,14 @@ def profile_scan(
     )
     known = _known_templates(likelihood, counts, found)
     others = {n: float(found.best[k]) for k, n in enumerate(likelihood.names) if k > 0 and k != i}
-    profiled = [_risen(likelihood, counts, found, {name: float(v)}, i) for v in at]
-    alone = [_risen(known, counts, found, {**others, name: float(v)}, i) for v in at]
+    profiled = _profile(likelihood, counts, found, [{name: float(v)} for v in at], i)
+    alone = _profile(known, counts, found, [{**others, name: float(v)} for v in at], i)
     floor = known.fit(counts, {**others, name: best}).value
     return ProfileScan(
         name,
         at,
-        np.maximum(np.array(profiled) - found.value, 0.0),
-        np.maximum(np.array(alone) - floor, 0.0),
+        _above(profiled, found.value),
+        _above(alone, floor),
         best,
         float(found.errors[i]),
     )
@@ -228,7 +229,9 @@ def impacts(likelihood: BinnedLikelihood, counts: Floats) -> Impacts:
             [best[i] - error, best[i] + error], likelihood.lower[i], likelihood.upper[i]
         )
         name = likelihood.names[i]
-        below, above = (likelihood.fit(counts, {name: float(z)}).best[0] for z in (low, high))
+        below, above = (
+            _lowest_fit(likelihood, counts, {name: float(z)}, best).best[0] for z in (low, high)
+        )
         return float(below - best[0]), float(above - best[0])
 
     places = range(1, len(best))
@@ -324,22 +327,51 @@ def _known_templates(
     )
 
 
-def _risen(
+def _profile(
     likelihood: BinnedLikelihood,
     counts: Floats,
     found: BinnedFit,
-    held: Mapping[str, float],
+    held: Sequence[Mapping[str, float]],
     i: int,
-) -> float:
-    """The conditional minimum; infinite where the minimum, moved there, expects nothing in a bin."""
-    moved = found.best.copy()
-    moved[i] = held[likelihood.names[i]]
-    try:
-        return likelihood.fit(counts, held).value
-    except FitError:
-        if math.isinf(likelihood.value(moved, counts)):
-            return math.inf
-        raise
+) -> Floats:
+    """Conditional minima along a scan of coordinate `i`, (n,), the lowest that is found of each.
+
+    Where there are two, as a lognormal nuisance can make them, a fit from one place sees only one:
+    so each point is fitted from its neighbours' minima as well, from either side. Infinite where
+    the minimum, moved there, expects nothing in a bin.
+    """
+    fits: list[BinnedFit | None] = [None] * len(held)
+    onward = list(range(len(held)))
+    for order in (onward, onward[::-1]):
+        start = found.best
+        for k in order:
+            moved = start.copy()
+            moved[i] = held[k][likelihood.names[i]]
+            try:
+                fit = _lowest_fit(likelihood, counts, held[k], start)
+            except FitError:
+                if math.isinf(likelihood.value(moved, counts)):
+                    continue
+                raise
+            before = fits[k]
+            if before is None or fit.value < before.value:
+                fits[k] = fit
+            start = fit.best
+    return np.array([math.inf if fit is None else fit.value for fit in fits])
+
+
+def _above(values: Floats, floor: float) -> Floats:
+    """Rises, with those below 0 by rounding alone at 0."""
+    rise = values - floor
+    return np.where((rise < 0) & (rise > -1e-7), 0.0, rise)
+
+
+def _lowest_fit(
+    likelihood: BinnedLikelihood, counts: Floats, held: Mapping[str, float], start: Floats
+) -> BinnedFit:
+    """The lower of the conditional minima downhill from `start` and from the usual place."""
+    near, usual = likelihood.fit(counts, held, start), likelihood.fit(counts, held)
+    return near if near.value <= usual.value else usual
 
 
 def _error(hessian: Floats, free: npt.NDArray[np.bool_]) -> float:
