@@ -345,7 +345,7 @@ def _profile(
     for order in (onward, onward[::-1]):
         start = found.best
         for k in order:
-            moved = start.copy()
+            moved = found.best.copy()
             moved[i] = held[k][likelihood.names[i]]
             try:
                 fit = _lowest_fit(likelihood, counts, held[k], start)
@@ -370,7 +370,11 @@ def _lowest_fit(
     likelihood: BinnedLikelihood, counts: Floats, held: Mapping[str, float], start: Floats
 ) -> BinnedFit:
     """The lower of the conditional minima downhill from `start` and from the usual place."""
-    near, usual = likelihood.fit(counts, held, start), likelihood.fit(counts, held)
+    near = likelihood.fit(counts, held, start)
+    try:
+        usual = likelihood.fit(counts, held)
+    except FitError:
+        return near  # A minimum all the same: from the usual place a bin may expect nothing.
     return near if near.value <= usual.value else usual
 
 
