@@ -259,6 +259,23 @@ def features(n: int) -> np.ndarray:
     return np.arange(28 * n, dtype=np.float32).reshape(28, n)
 
 
+def test_only_columns_of_few_values_get_a_dictionary(made: pd.DataFrame, tmp_path: Path) -> None:
+    few = {"weights", "labels", "detailed_labels", "PRI_n_jets", "process_code"}
+    n = len(made)
+    with EventWriter(tmp_path / "a.parquet", hard_event=True, process_code=True) as writer:
+        writer.write(
+            np.ascontiguousarray(made[list(FEATURES)].to_numpy(np.float32).T),
+            weights=np.ones(n),
+            process=np.zeros(n, np.int8),
+            hard_event=np.arange(n),
+            process_code=np.zeros(n, np.int16),
+        )
+    group = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    found = {c.path_in_schema for c in columns if c.has_dictionary_page}
+    assert found == few
+
+
 def test_the_writer_writes_features_alone_or_with_origin(tmp_path: Path) -> None:
     with EventWriter(tmp_path / "toy.parquet", origin=False) as writer:
         writer.write(features(3))

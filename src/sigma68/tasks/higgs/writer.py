@@ -62,7 +62,9 @@ class EventWriter:
         self._sink: Any = None
         try:
             self._sink = alone(self._temporary)
-            self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
+            self._writer = pq.ParquetWriter(
+                self._sink, self._schema, compression="zstd", use_dictionary=_FEW_VALUES
+            )
         except BlockingIOError as error:
             raise OutputError(
                 f"another program is writing {self.path}: wait until it ends, or give another name"
@@ -197,6 +199,8 @@ def _is(stream: BinaryIO, path: Path) -> bool:
         return False
 
 
+# A dictionary of a column whose values hardly repeat costs time, is given up, and saves nothing.
+_FEW_VALUES = ["weights", "detailed_labels", "labels", "PRI_n_jets", "process_code"]
 _FURTHER = {"hard_event": pa.int64(), "decay": pa.int64(), "process_code": pa.int16()}
 
 
