@@ -133,7 +133,10 @@ def test_methods_and_tasks_are_listed() -> None:
         ("run exact", "--out FOLDER"),
         ("run --out {tmp}/r", "either a METHOD"),
         ("run exact --entry x.zip --out {tmp}/r", "either a METHOD"),
-        ("run exakt --out {tmp}/r", "no method called 'exakt'; there are: bdt, bdt_profile, counting"),
+        (
+            "run exakt --out {tmp}/r",
+            "no method called 'exakt'; there are: bdt, bdt_profile, counting",
+        ),
         ("run exact --task nowhere --out {tmp}/r", "no task called 'nowhere'"),
         ("run exact --task gaussian --nuisances tes --out {tmp}/r", "tes"),
         ("run exact --task gaussian --sets 0 --out {tmp}/r", "sets must be 1 or more"),

@@ -99,6 +99,21 @@ def test_marginal_follows_a_steep_tail() -> None:
         assert above == pytest.approx(np.exp(-20 * at), rel=0.1 if at < 0.3 else 0.35)
 
 
+def test_marginal_has_no_bin_too_narrow() -> None:
+    """Values that repeat, as rounded ones do, draw knots together: a bin would be all of them."""
+    rng = stream("learning", "test knots", 1).generator()
+    x = np.round(np.minimum(rng.exponential(1 / 50, 40_000), 0.999), 3) + 1e-4
+    none = np.zeros(len(x), np.bool_)
+    sample = Sample(np.empty((0, len(x)), np.float32), x, np.ones(len(x)), none, narrowest=2e-3)
+    marginal = fit_marginal(sample, replace(SETTINGS, marginal_bins=64))
+    assert marginal.knots[0] == 0
+    assert marginal.knots[-1] == 1
+    assert np.diff(marginal.knots).min() >= 2e-3
+    assert len(marginal.knots) > 20
+    below = np.interp(0.02, marginal.knots, marginal.areas)
+    assert below == pytest.approx(np.mean(x < 0.02), abs=0.02)
+
+
 @pytest.mark.parametrize("aside", [0.0, 1.0])
 def test_says_that_there_is_nothing_to_learn_from(aside: float) -> None:
     sample, _ = _logit_normal(100, 4)

@@ -62,13 +62,15 @@ class Sample:
     """Events to learn from: `features` (F, n) float32, `target` (n,), `weights` (n,).
 
     The target of a density lies in [0, 1], that of a choice counts from 0. `aside` says which
-    events early stopping looks at.
+    events early stopping looks at. No bin of a marginal density is narrower than `narrowest`, which
+    is several times what the target was rounded to.
     """
 
     features: npt.NDArray[np.float32]
     target: Floats
     weights: Floats
     aside: npt.NDArray[np.bool_]
+    narrowest: float = 1e-4
 
     def check(self, what: str) -> None:
         """Raise DataError unless there is something to learn from on both sides."""
@@ -154,7 +156,7 @@ def fit_marginal(sample: Sample, settings: TrainingSettings) -> Marginal:
     levels = _levels(settings.marginal_bins, _FEWEST / (w.sum() ** 2 / (w @ w)))
     knots = np.interp(levels, rank, x)
     knots[0], knots[-1] = 0.0, 1.0
-    knots = _apart(knots)
+    knots = _apart(knots, sample.narrowest)
     return Marginal(knots, _best_heights(knots, x, w))
 
 
@@ -167,12 +169,13 @@ def _levels(bins: int, least: float) -> Floats:
     return np.concatenate([[0.0], tail, even[1:-1], 1.0 - tail[::-1], [1.0]])
 
 
-def _apart(knots: Floats) -> Floats:
-    """Knots with every bin at least 1e-4 wide, in order and from 0 to 1."""
-    widths = np.maximum(np.diff(knots), 1e-5)
-    result = np.concatenate([[0.0], np.cumsum(widths / widths.sum())])
-    result[-1] = 1.0
-    return result
+def _apart(knots: Floats, narrowest: float) -> Floats:
+    """Those of the ascending knots, the ends among them, that leave no bin too narrow."""
+    kept = [0.0]
+    for knot in knots[1:-1]:
+        if knot - kept[-1] >= narrowest and 1.0 - knot >= narrowest:
+            kept.append(float(knot))
+    return np.array([*kept, 1.0])
 
 
 def _best_heights(knots: Floats, x: Floats, w: Floats) -> Floats:

@@ -20,10 +20,12 @@ from sigma68.tasks.higgs.schema import (
     HAD_ETA,
     HAD_PHI,
     HAD_PT,
+    JET1_PHI,
     JET1_PT,
     JET2_PT,
     JET_ALL_PT,
     LEP_ETA,
+    LEP_PHI,
     LEP_PT,
     N_JETS,
     PRIMARIES,
@@ -97,6 +99,19 @@ def test_events_are_possible(made: list[npt.NDArray[np.float32]], process: int) 
     assert (np.abs(further[jets <= 2]) < 0.002).all()
     softer = (jets - 2) * events[JET2_PT]
     assert (further[jets >= 3] <= softer[jets >= 3] + 0.02).all()
+
+
+@pytest.mark.parametrize("process", EVERY)
+def test_objects_are_apart(made: list[npt.NDArray[np.float32]], process: int) -> None:
+    """No two of tau, lepton and jets are nearer than the radius of the clustering allows."""
+    events = made[process].astype(np.float64)
+    objects = [(HAD_ETA, HAD_PHI, 0), (LEP_ETA, LEP_PHI, 0)]
+    objects += [(JET1_PHI - 1, JET1_PHI, 1), (JET1_PHI + 2, JET1_PHI + 3, 2)]
+    for i, (eta, phi, _) in enumerate(objects):
+        for other_eta, other_phi, jets in objects[i + 1 :]:
+            own = events[:, events[N_JETS] >= jets]
+            turn = (own[phi] - own[other_phi] + np.pi) % (2 * np.pi) - np.pi
+            assert np.hypot(own[eta] - own[other_eta], turn).min() > 0.587
 
 
 def test_overall_angle_and_reflections_are_uniform(made: list[npt.NDArray[np.float32]]) -> None:
@@ -215,6 +230,20 @@ def _damaged(tmp_path: Path, kind: str) -> Path:
 def test_damaged_weights_are_refused(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DataError, match=r"holds no emulator's weights"):
         Emulator.load(_damaged(tmp_path, kind))
+
+
+def test_weights_of_another_format_are_refused(emulator: Emulator, tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    save(path, emulator.conditionals, emulator.expected, emulator.history)
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    about = json.loads(arrays["about"].tobytes())
+    about["format"] -= 1
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with path.open("wb") as opened:
+        np.savez(opened, **arrays)
+    with pytest.raises(DataError, match=r"weights.npz .*written by another version of sigma68"):
+        Emulator.load(path)
 
 
 def test_missing_weights_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,16 @@ from sigma68.tasks.higgs.dataset import EventWriter, open_parquet
 from sigma68.tasks.higgs.emulate import train as module
 from sigma68.tasks.higgs.emulate.emulator import Emulator
 from sigma68.tasks.higgs.emulate.train import HELD_OUT, EmulatorTraining, train
-from sigma68.tasks.higgs.schema import FEATURES, PROCESSES
+from sigma68.tasks.higgs.schema import (
+    FEATURES,
+    JET1_PT,
+    JET2_PT,
+    JET_ALL_PT,
+    N_JETS,
+    PRIMARIES,
+    PROCESSES,
+    UNDEFINED,
+)
 from sigma68.tasks.higgs.split import numbers_of, role_of
 
 pytest.importorskip("torch")
@@ -93,6 +102,26 @@ def test_never_sees_what_is_held_out(trained: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.frame, other.frame)
         np.testing.assert_array_equal(one.aside, other.aside)
         assert 0 < one.aside.mean() < 0.3
+
+
+def test_training_sees_values_spread_over_what_rounds_to_them() -> None:
+    batch = next(iter(open_parquet(str(embedded.PATH)).iter_batches(PRIMARIES)))
+    given = np.ascontiguousarray(batch.values[:, ::5])
+    spread = module._unrounded(given.copy())
+    jets, defined = given[N_JETS], given != UNDEFINED
+    np.testing.assert_array_equal(spread == UNDEFINED, ~defined)
+    np.testing.assert_array_equal(spread[N_JETS], jets)
+    others = [row for row in range(len(PRIMARIES)) if row not in (N_JETS, JET_ALL_PT)]
+    shift = (spread.astype(np.float64) - given)[others]
+    shift[~defined[others]] = 0.0
+    # Half of the last decimal; single precision adds its own at hundreds of GeV.
+    assert np.all(np.abs(shift) <= 0.0005 + 1.2e-7 * np.abs(given[others]))
+    assert shift[0].std() == pytest.approx(0.001 / np.sqrt(12), rel=0.05)
+    two = jets == 2
+    np.testing.assert_array_equal(
+        spread[JET_ALL_PT, two], spread[JET1_PT, two] + spread[JET2_PT, two]
+    )
+    np.testing.assert_array_equal(spread, module._unrounded(given.copy()))
 
 
 def test_code_that_changes_meaning_begins_anew(

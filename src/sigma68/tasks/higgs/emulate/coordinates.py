@@ -3,9 +3,12 @@
 Momenta enter as logarithms above the low threshold, directions linearly over what is possible.
 MET enters by way of the momentum of tau, lepton and MET together, which is small unless jets stand
 against it, and so has a sharper density than MET itself.
-Jets enter by how their momentum differs from the recoil that they balance.
+Jets enter by how their momentum differs from the recoil that they balance, and by their angle to
+it, from which directions are left out where there is no jet: beside tau, lepton and leading jet. The
+lepton begins where it is apart from the tau.
 A jet of the simulation has pt > 20 GeV before a scale that depends on eta, so that just above the
-threshold only forward jets exist: the pseudorapidity of a soft jet begins where it can. The
+threshold only forward jets exist: the pseudorapidity of a soft leading jet begins where it can; that
+of the subleading one is described by its distance from the leading one, on which masses depend. The
 subleading jet is softer than the leading one, further jets are softer than the subleading one.
 """
 
@@ -17,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sigma68.tasks.higgs.emulate.frame import recoil
+from sigma68.tasks.higgs.emulate.frame import jet_angles, recoil, wrapped
+from sigma68.tasks.higgs.emulate.gaps import MOST_GAPS, add_gap, half_width, joined, opened
 from sigma68.tasks.higgs.emulate.steps import (
     FURTHER,
     JET1_ETA,
@@ -35,12 +39,23 @@ from sigma68.tasks.higgs.emulate.steps import (
     TAU_PT,
 )
 
-__all__ = ["from_unit", "recoil_size", "squashed", "to_unit", "turned", "unit_of_pt"]
+__all__ = [
+    "from_recoil",
+    "from_unit",
+    "leading_gaps",
+    "recoil_size",
+    "squashed",
+    "subleading_gaps",
+    "to_unit",
+    "turned",
+    "unit_of_pt",
+]
 
 _TAU_LOW_GEV, _TAU_HIGH_GEV = 22.8, 1500.0
 _LEP_LOW_GEV, _LEP_HIGH_GEV = 19.9995, 1500.0
 _JET_LOW_GEV, _JET_HIGH_GEV = 21.9, 3000.0
-_TAU_ETA, _LEP_ETA, _JET_ETA = 2.75, 2.5005, 5.05
+_TAU_ETA, _LEP_ETA, _JET_ETA = 2.75, 2.5005, 5.0
+_APART = 1.5
 _RECOIL_GEV = 25.0
 _LEAST_GEV = 5.0
 _RAW_PT_GEV = 20.0
@@ -145,7 +160,78 @@ def _unsigned(x, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _add_arc(gaps, n, middle, half, size):  # type: ignore[no-untyped-def]
+    """Leave out what is within `half` of an angle to the recoil; how many gaps there are then."""
+    low, high = middle - half, middle + half
+    if low < -math.pi:
+        n = add_gap(gaps, n, turned(low + 2.0 * math.pi, size), 1.0)
+        low = -math.pi
+    if high > math.pi:
+        n = add_gap(gaps, n, -1.0, turned(high - 2.0 * math.pi, size))
+        high = math.pi
+    return add_gap(gaps, n, turned(low, size), turned(high, size))
+
+
+@njit(cache=True, nogil=True)
+def leading_gaps(frame, e, size, gaps):  # type: ignore[no-untyped-def]
+    """Fill `gaps` with what the angle of the leading jet to the recoil can't be; how many.
+
+    Positions are those of `turned`, with this `size`.
+    """
+    return _near_leptons(frame, e, 0, frame[JET1_ETA, e], size, gaps)
+
+
+@njit(cache=True, nogil=True)
+def _near_leptons(frame, e, jets, eta, size, gaps):  # type: ignore[no-untyped-def]
+    """The gaps of tau and lepton for a jet at `eta`; how many."""
+    x, y = recoil(frame, e, jets)
+    back = math.atan2(y, x)
+    n = _add_arc(gaps, 0, wrapped(-back), half_width(eta - frame[TAU_ETA, e]), size)
+    half = half_width(eta - frame[LEP_ETA, e])
+    return _add_arc(gaps, n, wrapped(frame[LEP_PHI, e] - back), half, size)
+
+
+@njit(cache=True, nogil=True)
+def from_recoil(frame, e):  # type: ignore[no-untyped-def]
+    """The angle of the leading jet to the recoil that the subleading one stands against."""
+    x, y = recoil(frame, e, 1)
+    first, _ = jet_angles(frame, e, 1)
+    return wrapped(first - math.atan2(y, x))
+
+
+@njit(cache=True, nogil=True)
+def subleading_gaps(frame, e, size, gaps):  # type: ignore[no-untyped-def]
+    """The same for the subleading jet, which is apart from the leading one too."""
+    n = _near_leptons(frame, e, 1, frame[JET2_ETA, e], size, gaps)
+    half = half_width(frame[JET2_ETA, e] - frame[JET1_ETA, e])
+    return _add_arc(gaps, n, from_recoil(frame, e), half, size)
+
+
+@njit(cache=True, nogil=True)
+def _near(apart):  # type: ignore[no-untyped-def]
+    """A difference in pseudorapidity to (-1, 1)."""
+    t = apart / _APART
+    return t / math.sqrt(1.0 + t * t)
+
+
+@njit(cache=True, nogil=True)
+def _beside(eta, other):  # type: ignore[no-untyped-def]
+    """A pseudorapidity by its distance from another, which is at 1/2."""
+    span = _JET_ETA + other if eta < other else _JET_ETA - other
+    return 0.5 + 0.5 * _near(eta - other) / _near(max(span, _EDGE))
+
+
+@njit(cache=True, nogil=True)
+def _from_beside(u, other):  # type: ignore[no-untyped-def]
+    part = 2.0 * u - 1.0
+    span = _JET_ETA + other if part < 0.0 else _JET_ETA - other
+    t = part * _near(max(span, _EDGE))
+    return other + _APART * t / math.sqrt(1.0 - t * t)
+
+
+@njit(cache=True, nogil=True)
 def _to_unit(step, frame, x):  # type: ignore[no-untyped-def]
+    gaps = np.empty((MOST_GAPS, 2))
     for e in range(len(x)):
         value = frame[step, e]
         if step == TAU_PT:
@@ -158,7 +244,8 @@ def _to_unit(step, frame, x):  # type: ignore[no-untyped-def]
         elif step == LEP_ETA:
             u = 0.5 + 0.5 * value / _LEP_ETA
         elif step == LEP_PHI:
-            u = value / math.pi
+            low = half_width(frame[LEP_ETA, e] - frame[TAU_ETA, e])
+            u = (value - low) / (math.pi - low)
         elif step in (MET_ACROSS, MET_ALONG):
             u = 0.5 + 0.5 * squashed(value + _visible(step, frame, e))
         elif step == JET1_PT:
@@ -166,10 +253,15 @@ def _to_unit(step, frame, x):  # type: ignore[no-untyped-def]
         elif step == JET1_ETA:
             u = _signed(value, _lowest_eta(frame[JET1_PT, e], _JET_ETA), _JET_ETA)
         elif step == JET2_ETA:
-            u = _signed(value, _lowest_eta(frame[JET2_PT, e], _JET_ETA), _JET_ETA)
-        elif step in (JET1_TURN, JET2_TURN):
-            size = recoil_size(frame, e, 0 if step == JET1_TURN else 1)
-            u = 0.5 + 0.5 * turned(value, size)
+            u = _beside(value, frame[JET1_ETA, e])
+        elif step == JET1_TURN:
+            size = recoil_size(frame, e, 0)
+            n = leading_gaps(frame, e, size, gaps)
+            u = joined(gaps, n, turned(value, size))
+        elif step == JET2_TURN:
+            size = recoil_size(frame, e, 1)
+            n = subleading_gaps(frame, e, size, gaps)
+            u = joined(gaps, n, turned(wrapped(value + from_recoil(frame, e)), size))
         elif step == JET2_PT:
             u = _balance(value, recoil_size(frame, e, 1), frame[JET1_PT, e])
         else:
@@ -182,6 +274,7 @@ def _to_unit(step, frame, x):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _from_unit(step, x, frame):  # type: ignore[no-untyped-def]
+    gaps = np.empty((MOST_GAPS, 2))
     for e in range(len(x)):
         u = x[e]
         if step == TAU_PT:
@@ -194,7 +287,8 @@ def _from_unit(step, x, frame):  # type: ignore[no-untyped-def]
         elif step == LEP_ETA:
             value = (2.0 * u - 1.0) * _LEP_ETA
         elif step == LEP_PHI:
-            value = u * math.pi
+            low = half_width(frame[LEP_ETA, e] - frame[TAU_ETA, e])
+            value = low + u * (math.pi - low)
         elif step in (MET_ACROSS, MET_ALONG):
             t = min(max(2.0 * u - 1.0, 2.0 * _EDGE - 1.0), 1.0 - 2.0 * _EDGE)
             value = _unsquashed(t) - _visible(step, frame, e)
@@ -203,10 +297,16 @@ def _from_unit(step, x, frame):  # type: ignore[no-untyped-def]
         elif step == JET1_ETA:
             value = _unsigned(u, _lowest_eta(frame[JET1_PT, e], _JET_ETA), _JET_ETA)
         elif step == JET2_ETA:
-            value = _unsigned(u, _lowest_eta(frame[JET2_PT, e], _JET_ETA), _JET_ETA)
-        elif step in (JET1_TURN, JET2_TURN):
-            size = recoil_size(frame, e, 0 if step == JET1_TURN else 1)
-            value = _unsquashed((2.0 * u - 1.0) * squashed(math.pi * size)) / size
+            value = _from_beside(u, frame[JET1_ETA, e])
+        elif step == JET1_TURN:
+            size = recoil_size(frame, e, 0)
+            t = opened(gaps, leading_gaps(frame, e, size, gaps), u)
+            value = _unsquashed(t * squashed(math.pi * size)) / size
+        elif step == JET2_TURN:
+            size = recoil_size(frame, e, 1)
+            t = opened(gaps, subleading_gaps(frame, e, size, gaps), u)
+            angle = _unsquashed(t * squashed(math.pi * size)) / size
+            value = wrapped(angle - from_recoil(frame, e))
         elif step == JET2_PT:
             value = _balanced(u, recoil_size(frame, e, 1), frame[JET1_PT, e])
         else:

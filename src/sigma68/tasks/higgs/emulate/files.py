@@ -27,7 +27,7 @@ from sigma68.tasks.higgs.schema import PROCESSES
 
 __all__ = ["load", "save"]
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 _LARGEST: Final = 64 << 20  # bytes, of the file and of what it unpacks to
 
 Arrays = Mapping[str, npt.NDArray[np.floating[Any]]]

@@ -84,12 +84,13 @@ def recoil(frame, e, jets):  # type: ignore[no-untyped-def]
     x = frame[TAU_PT, e] + along * c + across * s
     y = along * s - across * c
     x, y = -x, -y
+    phi = 0.0
     if jets >= 1:
         phi = math.atan2(y, x) + frame[JET1_TURN, e]
         x -= frame[JET1_PT, e] * math.cos(phi)
         y -= frame[JET1_PT, e] * math.sin(phi)
     if jets >= 2:
-        phi = math.atan2(y, x) + frame[JET2_TURN, e]
+        phi += frame[JET2_TURN, e]
         x -= frame[JET2_PT, e] * math.cos(phi)
         y -= frame[JET2_PT, e] * math.sin(phi)
     return x, y
@@ -103,8 +104,7 @@ def jet_angles(frame, e, jets):  # type: ignore[no-untyped-def]
         x, y = recoil(frame, e, 0)
         first = math.atan2(y, x) + frame[JET1_TURN, e]
     if jets >= 2:
-        x, y = recoil(frame, e, 1)
-        second = math.atan2(y, x) + frame[JET2_TURN, e]
+        second = first + frame[JET2_TURN, e]
     return first, second
 
 
@@ -135,9 +135,8 @@ def _to_frame(events, frame):  # type: ignore[no-untyped-def]
             frame[A_SECOND, e] = 1.0
             frame[JET2_PT, e] = events[_JET2_PT, e]
             frame[JET2_ETA, e] = forward * events[_JET2_ETA, e]
-            x, y = recoil(frame, e, 1)
-            phi = mirror * (events[_JET2_PHI, e] - tau_phi)
-            frame[JET2_TURN, e] = wrapped(phi - math.atan2(y, x))
+            apart = np.float64(events[_JET2_PHI, e]) - np.float64(events[_JET1_PHI, e])
+            frame[JET2_TURN, e] = wrapped(mirror * apart)
         if jets >= 3.0:
             frame[FURTHER, e] = min(jets - 2.0, np.float64(MOST_FURTHER))
             listed = np.float64(events[_JET1_PT, e]) + np.float64(events[_JET2_PT, e])

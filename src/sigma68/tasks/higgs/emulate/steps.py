@@ -37,7 +37,8 @@ STEPS: Final = (
     "further jets",
     "further jets' pt",
 )
-"""A jet's turn is its angle to the recoil of all that was drawn before it."""
+"""The leading jet's turn is its angle to the recoil of all that was drawn before it, the subleading
+jet's that to the leading one."""
 
 N_STEPS: Final = len(STEPS)
 
@@ -66,7 +67,7 @@ MOST_FURTHER: Final = 9
 CHOICES: Final[dict[int, int]] = {A_JET: 2, A_SECOND: 2, FURTHER: MOST_FURTHER + 1}
 """Steps that choose among a few values, and how many."""
 
-CONTEXT: Final = (0, 1, 2, 3, 5, 12, 14, 24, 24, 25, 31, 42, 42, 43, 50, 55, 56)
+CONTEXT: Final = (0, 1, 2, 3, 5, 12, 15, 25, 25, 26, 34, 45, 45, 46, 59, 64, 65)
 """Rows of features that each step's conditional sees, from the first."""
 
-N_FEATURES: Final = 56
+N_FEATURES: Final = 65

@@ -31,8 +31,9 @@ from sigma68.errors import DataError, MissingExtraError
 from sigma68.files import make_folder, replacing
 from sigma68.learning import conditional
 from sigma68.learning.conditional import Conditional, from_arrays
+from sigma68.tasks.higgs import schema
 from sigma68.tasks.higgs.dataset import EventFile, open_parquet
-from sigma68.tasks.higgs.emulate import coordinates, features, frame, steps
+from sigma68.tasks.higgs.emulate import coordinates, features, frame, gaps, steps
 from sigma68.tasks.higgs.emulate.coordinates import to_unit
 from sigma68.tasks.higgs.emulate.features import add_features
 from sigma68.tasks.higgs.emulate.files import save
@@ -44,11 +45,18 @@ from sigma68.tasks.higgs.emulate.steps import (
     CONTEXT,
     FURTHER,
     FURTHER_PT,
+    JET1_ETA,
     JET1_PT,
+    JET1_TURN,
+    JET2_ETA,
     JET2_PT,
+    JET2_TURN,
+    LEP_ETA,
+    LEP_PHI,
     N_FEATURES,
     N_STEPS,
     STEPS,
+    TAU_ETA,
 )
 from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.split import ROLES, numbers_of, role_of
@@ -80,7 +88,11 @@ HELD_OUT: Final = ROLES.index("final")
 
 Floats = npt.NDArray[np.float64]
 
-_MEANING: Final = (steps, frame, coordinates, features, conditional, fit_conditional)
+_MEANING: Final = (steps, frame, gaps, coordinates, features, conditional, fit_conditional)
+_ANGLES: Final = (TAU_ETA, LEP_ETA, LEP_PHI, JET1_ETA, JET1_TURN, JET2_ETA, JET2_TURN)
+_NARROWEST_ANGLE: Final = 2e-3  # 0.001 in pseudorapidity or radians is 2e-4 to 6e-4
+_NARROWEST_MOMENTUM: Final = 1e-4  # a tail of recoils beyond 200 GeV is squeezed into 4e-3
+_ROUNDING_SEED: Final = 0x726F756E64
 _PLENTY: Final = 60_000  # rows, by their weights, that deserve the whole network
 
 
@@ -180,7 +192,7 @@ def _primaries(source: str, split_seed: int) -> tuple[npt.NDArray[Any], ...]:
 def _events(source: str, split_seed: int, process: int) -> _Events:
     values, weights, processes, role = _primaries(source, split_seed)
     own = processes == process
-    frame = canonical(np.ascontiguousarray(values[:, own]))
+    frame = canonical(_unrounded(np.ascontiguousarray(values[:, own])))
     features = np.zeros((N_FEATURES, frame.shape[1]), np.float32)
     for step in range(N_STEPS):
         here = np.flatnonzero(_has(step, frame))
@@ -188,6 +200,21 @@ def _events(source: str, split_seed: int, process: int) -> _Events:
         add_features(step, part, seen)
         features[:, here] = seen
     return _Events(frame, features, weights[own], role[own] == ASIDE)
+
+
+def _unrounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Primaries (16, n) spread over what rounds to them, which a density must not look into.
+
+    The number of jets and what is undefined stay. In place.
+    """
+    rng = np.random.default_rng(_ROUNDING_SEED)
+    for row in range(len(PRIMARIES)):
+        if row != schema.N_JETS:
+            shift = rng.uniform(-0.0005, 0.0005, values.shape[1])
+            values[row] += np.where(values[row] == schema.UNDEFINED, 0.0, shift).astype(np.float32)
+    two = values[schema.N_JETS] == 2  # whose sum is that of the two jets
+    values[schema.JET_ALL_PT, two] = values[schema.JET1_PT, two] + values[schema.JET2_PT, two]
+    return values
 
 
 def _has(step: int, frame: Floats) -> npt.NDArray[np.bool_]:
@@ -207,6 +234,7 @@ def sample_of(events: _Events, step: int) -> Sample:
         target=frame[step] if step in CHOICES else to_unit(step, frame),
         weights=events.weights[here],
         aside=events.aside[here],
+        narrowest=_NARROWEST_ANGLE if step in _ANGLES else _NARROWEST_MOMENTUM,
     )
 
 
