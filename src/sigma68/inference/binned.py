@@ -184,9 +184,9 @@ class BinnedLikelihood:
     ) -> BinnedFit:
         """The minimum for observed counts (J,), with the names in `held` kept at their values.
 
-        Values of nuisances are z. A fit begins at the vector `start` (P,), where one is given; one
-        that fails is tried again from others. Where there are several minima it ends in the one
-        that is downhill from its start.
+        Values of nuisances are z. A fit looks for the lowest minimum (`binned_newton.lowest`) and is
+        tried again from other starts if it fails. Where a `start` (P,) is given it ends in the
+        minimum that is downhill from there.
 
         Raises
         ------
@@ -199,9 +199,10 @@ class BinnedLikelihood:
         keep, values = self._kept(held or {})
         reason = newton.LOST
         starts = [*([] if start is None else [start.copy()]), *self._starts()]
-        for theta in starts:
+        for i, theta in enumerate(starts):
             theta[keep] = values[keep]
-            status, value, _, hessian, free = newton.minimum(
+            search = newton.minimum if start is not None and i == 0 else newton.lowest
+            status, value, _, hessian, free = search(
                 theta, observed, self._relative, self._model, self.lower, self.upper, keep
             )
             if status == newton.OK:
@@ -366,7 +367,7 @@ def _many(counts, relative, model, lower, upper, starts, rise, out):  # type: ig
     for toy in range(len(counts)):
         for start in range(len(starts)):
             theta = starts[start].copy()
-            status, value, _, hessian, free = newton.minimum(
+            status, value, _, hessian, free = newton.lowest(
                 theta, counts[toy], relative, model, lower, upper, held
             )
             if status == newton.OK:

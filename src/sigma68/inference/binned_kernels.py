@@ -21,9 +21,9 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["PARAMETER", "expectation", "value_of", "with_derivatives"]
+__all__ = ["LOGNORMAL", "PARAMETER", "expectation", "value_of", "with_derivatives"]
 
-PARAMETER, _NORMAL, _LOGNORMAL = 0, 1, 2
+PARAMETER, _NORMAL, LOGNORMAL = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)

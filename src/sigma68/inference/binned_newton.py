@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from sigma68.inference.binned_kernels import value_of, with_derivatives
+from sigma68.inference.binned_kernels import LOGNORMAL, value_of, with_derivatives
 
 __all__ = [
     "FLAT",
@@ -21,6 +21,7 @@ __all__ = [
     "NO_END",
     "OK",
     "OUTSIDE",
+    "lowest",
     "minimum",
     "profile_end",
     "solved",
@@ -31,6 +32,8 @@ OK, OUTSIDE, LOST, FLAT, NO_END = 0, 1, 2, 3, 4
 no end of the interval."""
 
 _STEPS = 100
+_APART = 1.3  # standard deviations, where other minima are looked for
+_SAME = 1e-7  # of -2 ln L: minima no further apart are one
 _CONVERGED = 1e-10  # of -2 ln L, expected from the next step
 
 
@@ -146,7 +149,32 @@ def _upright(hessian, gradient, free):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def profile_end(best, lowest, error, rise, side, counts, relative, model, lower, upper):  # type: ignore[no-untyped-def]
+def lowest(theta, counts, relative, model, lower, upper, held):  # type: ignore[no-untyped-def]
+    """The lowest minimum from theta and from both sides of each lognormal nuisance, as `minimum`.
+
+    What such a nuisance does to events often begins with its square: a small value and a larger
+    one may then describe the same counts, with a ridge between them.
+    """
+    found = theta.copy()
+    result = minimum(found, counts, relative, model, lower, upper, held)
+    kind = model[9]
+    for i in range(len(theta)):
+        if kind[i] != LOGNORMAL or held[i]:
+            continue
+        for side in (-_APART, _APART):
+            trial = theta.copy()
+            trial[i] = min(max(side, lower[i]), upper[i])
+            other = minimum(trial, counts, relative, model, lower, upper, held)
+            better = other[0] == OK and (result[0] != OK or other[1] < result[1] - _SAME)
+            if better:
+                found[:] = trial
+                result = other
+    theta[:] = found
+    return result
+
+
+@njit(cache=True, nogil=True)
+def profile_end(best, bottom, error, rise, side, counts, relative, model, lower, upper):  # type: ignore[no-untyped-def]
     """Where the profile of the first parameter has risen by `rise`; status and place.
 
     Newton's method on the root of the rise, which is nearly straight, in a bracket. `error` is
@@ -163,12 +191,12 @@ def profile_end(best, lowest, error, rise, side, counts, relative, model, lower,
     for _ in range(_STEPS):
         theta[0] = best[0] + side * distance
         trial = theta.copy()
-        status, value, gradient, _, _ = minimum(trial, counts, relative, model, lower, upper, held)
+        status, value, gradient, _, _ = lowest(trial, counts, relative, model, lower, upper, held)
         if status == OUTSIDE:
             # With nuisances where they were, nothing is expected somewhere: from the minimum's.
             trial = best.copy()
             trial[0] = theta[0]
-            status, value, gradient, _, _ = minimum(
+            status, value, gradient, _, _ = lowest(
                 trial, counts, relative, model, lower, upper, held
             )
         if status == OUTSIDE:
@@ -179,7 +207,7 @@ def profile_end(best, lowest, error, rise, side, counts, relative, model, lower,
             continue
         if status != OK:
             return status, 0.0
-        risen = math.sqrt(max(value - lowest, 0.0))
+        risen = math.sqrt(max(value - bottom, 0.0))
         if abs(risen - wanted) < 1e-7:
             return OK, trial[0]
         theta = trial
