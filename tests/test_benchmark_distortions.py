@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
 from benchmarks.distortions import harder_leptons
 from benchmarks.events import made_columns
+
 from sigma68.tasks.higgs import schema
 from sigma68.tasks.higgs.derived import derive
 
