@@ -1,0 +1,1 @@
+"""Judging entries: draws each toy once, shows it to every candidate, and holds the truth alone."""
