@@ -9,6 +9,7 @@
     │   ├── SettingsError          settings that contradict each other or those of a run to be continued
     │   ├── DownloadError          a file that a server does not give, or that is not what it should be
     │   ├── EntryError             a challenge entry that cannot be loaded or does not answer as it should
+    │   ├── ExchangeError          a bundle or an export of a challenge that cannot be read or taken in
     │   └── OutputError            an output that cannot be written (permissions, full disk)
     ├── MissingExtraError          a plug-in needs a package that is not installed
     ├── ModelMismatchError         a trained model meets data, a split or a task it was not trained on
@@ -48,6 +49,10 @@ class DownloadError(InputError):
 
 class EntryError(InputError):
     """A challenge entry cannot be loaded or does not answer as it should."""
+
+
+class ExchangeError(InputError):
+    """A bundle or an export of a challenge cannot be read, or does not fit where it is to go."""
 
 
 class OutputError(InputError):

@@ -27,11 +27,20 @@ _ENCRYPTED = 0x1
 
 @dataclass(frozen=True)
 class Limits:
-    """How large an entry may be: number of files, bytes in all, and bytes per zipped byte."""
+    """How large an entry may be: number of files, bytes in all, and bytes per zipped byte.
+
+    `what` is the word for it in errors, where it is something else than an entry.
+    """
 
     files: int = 2000
     total_bytes: int = 2 << 30
     ratio: float = 200.0
+    what: str = "entry"
+
+    @property
+    def main(self) -> str:
+        """The file that everything stands beside."""
+        return {"entry": "model.py", "bundle": "competition.yaml"}.get(self.what, "its main file")
 
 
 def is_clutter(path: PurePosixPath) -> bool:
@@ -78,7 +87,7 @@ def copy_folder(source: Path, folder: Path, limits: Limits | None = None) -> Non
     """
     limits = limits or Limits()
     total = 0
-    for count, (path, relative) in enumerate(_walk(source), start=1):
+    for count, (path, relative) in enumerate(_walk(source, limits), start=1):
         total += path.stat().st_size
         if count > limits.files:
             raise EntryError(_too_many(source.name, limits))
@@ -94,7 +103,7 @@ def copy_folder(source: Path, folder: Path, limits: Limits | None = None) -> Non
             ) from error
 
 
-def _walk(source: Path) -> Iterator[tuple[Path, Path]]:
+def _walk(source: Path, limits: Limits) -> Iterator[tuple[Path, Path]]:
     root = source.resolve()
     for where, folders, files in os.walk(root, followlinks=False):
         here = Path(where)
@@ -117,7 +126,7 @@ def _walk(source: Path) -> Iterator[tuple[Path, Path]]:
                 )
             if not path.is_file():
                 raise EntryError(
-                    f"{source.name}: {relative} is not an ordinary file: remove it from the entry"
+                    f"{source.name}: {relative} is not an ordinary file: remove it from the {limits.what}"
                 )
             yield path, relative
 
@@ -136,11 +145,11 @@ def _check_members(archive: Path, members: list[zipfile.ZipInfo], limits: Limits
     if total > limits.ratio * archive.stat().st_size:
         raise EntryError(
             f"{name} would unpack to more than {limits.ratio:g} times its size: "
-            "no entry needs that; leave out the file that is compressed so well"
+            f"no {limits.what} needs that; leave out the file that is compressed so well"
         )
     files: set[PurePosixPath] = set()
     for info in members:
-        _check_member(name, info)
+        _check_member(name, info, limits)
         if not info.is_dir():
             path = PurePosixPath(info.filename)
             if path in files:
@@ -154,14 +163,14 @@ def _check_members(archive: Path, members: list[zipfile.ZipInfo], limits: Limits
                 )
 
 
-def _check_member(name: str, info: zipfile.ZipInfo) -> None:
+def _check_member(name: str, info: zipfile.ZipInfo, limits: Limits) -> None:
     member = info.filename
     path = PurePosixPath(member)
     mode = info.external_attr >> 16
     if path.is_absolute() or ".." in path.parts or "\\" in info.orig_filename or ":" in member:
         raise EntryError(
-            f"{name} holds the name {member!r}, which leads out of the entry's folder: "
-            "zip the files with names relative to model.py, and forward slashes"
+            f"{name} holds the name {member!r}, which leads out of the {limits.what}'s folder: "
+            f"zip the files with names relative to {limits.main}, and forward slashes"
         )
     if not path.parts or "\0" in info.orig_filename or len(member) > 400:
         raise EntryError(f"{name} holds the name {member[:60]!r}: give the file a plain name")
@@ -186,11 +195,13 @@ def _write(source: IO[bytes], target: Path, size: int, archive: Path, member: st
 
 
 def _too_many(name: str, limits: Limits) -> str:
-    return f"{name} holds more than {limits.files:,} files: leave out what model.py does not need"
+    return (
+        f"{name} holds more than {limits.files:,} files: leave out what {limits.main} does not need"
+    )
 
 
 def _too_large(name: str, limits: Limits) -> str:
-    return (
-        f"{name} holds more than {limits.total_bytes / (1 << 30):g} GiB: "
-        "leave out data that can be had from get_train_set"
-    )
+    spare = f"what {limits.main} does not need"
+    if limits.what == "entry":
+        spare = "data that can be had from get_train_set"
+    return f"{name} holds more than {limits.total_bytes / (1 << 30):g} GiB: leave out {spare}"
