@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,13 @@ from sigma68.inference.factors import Factors
 from sigma68.inference.levels import z_of_level
 from sigma68.inference.profile import ProfileInterval, minuit_interval
 from sigma68.inference.surfaces import Surfaces
+from sigma68.inference.vector import Fit, FitVector, covariance_of
 from sigma68.types import LEVEL, Nuisance, Parameter
 
-__all__ = ["BinnedFit", "BinnedLikelihood", "Intervals"]
+__all__ = ["BinnedFit", "BinnedLikelihood", "Intervals", "simulation_factors"]
 
 Floats = npt.NDArray[np.float64]
 
-_FARTHEST = 8.0  # standard deviations of a prior, where nothing else limits a nuisance
 _REASONS = {
     newton.OUTSIDE: "a bin expects no events where the fit begins",
     newton.LOST: "the fit did not converge",
@@ -38,22 +38,11 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class BinnedFit:
-    """A minimum: the vector `best` (P,), its `covariance` (P, P) and -2 ln L there.
+class BinnedFit(Fit):
+    """A minimum of a binned likelihood: the value is the goodness-of-fit statistic.
 
-    The value is the goodness-of-fit statistic (see `goodness.saturated`). A nuisance that ends at
-    a limit has no covariance with anything, and an error of 0.
+    See `goodness.saturated`.
     """
-
-    best: Floats
-    covariance: Floats
-    value: float
-
-    @property
-    def errors(self) -> Floats:
-        """Standard errors from the Hessian, (P,)."""
-        errors: Floats = np.sqrt(np.diag(self.covariance))
-        return errors
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Intervals:
     failed: npt.NDArray[np.bool_]
 
 
-class BinnedLikelihood:
+class BinnedLikelihood(FitVector):
     """-2 ln L of counts in bins as a function of a vector (parameter, z of the profiled).
 
     Parameters
@@ -105,51 +94,21 @@ class BinnedLikelihood:
         *,
         mc_errors: bool = True,
     ) -> None:
+        super().__init__(parameter, profiled)
         self.surfaces = surfaces
         self.factors = factors
-        self.parameter = parameter
-        self.profiled = tuple(profiled)
         self.fixed = dict(fixed)
         self.mc_errors = mc_errors
-        self.names = (parameter.name, *(n.name for n in self.profiled))
         wanted = {*surfaces.shapes, *(name for names in factors.of_component for name in names)}
         missing = sorted(wanted - set(self.names) - set(self.fixed))
         if missing:
             raise ValueError(f"no value for {', '.join(missing)}: profile or fix each")
-        self._limits = self._ranges()
         self._model = self._arrays()
         self._relative = self._relative_variance() if mc_errors else np.zeros(self.n_bins)
 
     @property
     def n_bins(self) -> int:
         return int(self.surfaces.nominal.shape[1])
-
-    @property
-    def lower(self) -> Floats:
-        """Lower limits of the vector, (P,); minus infinity for the parameter."""
-        return self._limits[0]
-
-    @property
-    def upper(self) -> Floats:
-        """Upper limits of the vector, (P,); infinity for the parameter."""
-        return self._limits[1]
-
-    def start(self, parameter: float | None = None) -> Floats:
-        """Where fits begin: the parameter in its range (a third of it), every z at 0; (P,)."""
-        first = self.parameter.low + (self.parameter.high - self.parameter.low) / 3
-        return np.concatenate(
-            [[first if parameter is None else parameter], np.zeros(len(self.profiled))]
-        )
-
-    def point(self, parameter: float, nuisances: Mapping[str, float] | None = None) -> Floats:
-        """The vector, (P,), at values of the parameter and of profiled nuisances.
-
-        Those not named stand at the centre of their priors; values are moved into the limits.
-        """
-        given = nuisances or {}
-        z = [n.to_z(given[n.name]) if n.name in given else 0.0 for n in self.profiled]
-        clipped: Floats = np.clip(np.array([parameter, *z]), self.lower, self.upper)
-        return clipped
 
     def expected(self, point: Floats) -> Floats:
         """Expected events per bin, (J,); the Asimov data set of `point`."""
@@ -159,6 +118,29 @@ class BinnedLikelihood:
             np.asarray(point, np.float64), self._model, 0, e, nothing, np.empty((0, 0, 0))
         )
         return e
+
+    def expectation(self, point: Floats) -> tuple[Floats, Floats, Floats]:
+        """Expected events per bin, (J,), with derivatives by the vector, (J, P) and (J, P, P)."""
+        n, j = len(self.names), self.n_bins
+        e, de, d2e = np.empty(j), np.empty((j, n)), np.empty((j, n, n))
+        kernels.expectation(np.asarray(point, np.float64), self._model, 2, e, de, d2e)
+        return e, de, d2e
+
+    def known(self, counts: Floats, fit: Fit) -> BinnedLikelihood:
+        """The likelihood whose templates are multiplied by the factors that fit best, and exact.
+
+        Its minimum is where that of this one is, at `fit`, for counts (J,).
+        """
+        factors = simulation_factors(self.expected(fit.best), self._checked(counts), self._relative)
+        surfaces = replace(self.surfaces, nominal=self.surfaces.nominal * factors)
+        return BinnedLikelihood(
+            surfaces, self.factors, self.parameter, self.profiled, self.fixed, mc_errors=False
+        )
+
+    @property
+    def relative_variances(self) -> Floats:
+        """The simulation's variance over its expectation squared, (J,); 0 if it is left out."""
+        return self._relative
 
     def value(self, point: Floats, counts: Floats) -> float:
         """-2 ln L at `point`; infinite where a bin expects nothing."""
@@ -196,9 +178,9 @@ class BinnedLikelihood:
             If the fit has no such name, or its value is not within the limits.
         """
         observed = self._checked(counts)
-        keep, values = self._kept(held or {})
+        keep, values = self.held_at(held or {})
         reason = newton.LOST
-        starts = [*([] if start is None else [start.copy()]), *self._starts()]
+        starts = [*([] if start is None else [start.copy()]), *self.starts()]
         for i, theta in enumerate(starts):
             theta[keep] = values[keep]
             search = newton.minimum if start is not None and i == 0 else newton.lowest
@@ -206,7 +188,7 @@ class BinnedLikelihood:
                 theta, observed, self._relative, self._model, self.lower, self.upper, keep
             )
             if status == newton.OK:
-                return BinnedFit(theta, _covariance(hessian, free), float(value))
+                return BinnedFit(theta, covariance_of(hessian, free), float(value))
             reason = status
         raise FitError(f"{_REASONS[reason]}, from each of {len(starts)} starts")
 
@@ -244,7 +226,7 @@ class BinnedLikelihood:
         steps[0] = 0.1 * (self.parameter.high - self.parameter.low)
         return minuit_interval(
             lambda point: self.value(point, observed),
-            self._starts(),
+            self.starts(),
             steps,
             self.names,
             level,
@@ -258,7 +240,7 @@ class BinnedLikelihood:
             self._checked(row)
         n = len(self.names)
         out = np.full((len(observed), 2 * n + 3), np.nan)
-        starts = np.array(self._starts())
+        starts = np.array(self.starts())
         _many(
             observed,
             self._relative,
@@ -274,30 +256,6 @@ class BinnedLikelihood:
             best, errors, rest[:, 0], rest[:, 1], rest[:, 2], np.isnan(rest).any(axis=1)
         )
 
-    def nuisance_values(self, fit: BinnedFit) -> dict[str, tuple[float, float]]:
-        """Each profiled nuisance's value and error in its own unit.
-
-        One that ended at a limit, where no error can be had from the fit, has its prior's.
-        """
-        values = {}
-        for i, nuisance in enumerate(self.profiled, 1):
-            value = nuisance.from_z(float(fit.best[i]))
-            slope = nuisance.width * (value if nuisance.prior == "lognormal" else 1.0)
-            values[nuisance.name] = (value, float(slope * (fit.errors[i] or 1.0)))
-        return values
-
-    def _starts(self) -> list[Floats]:
-        low, high = self.parameter.low, self.parameter.high
-        return [self.start(), self.start(low), self.start(high), self.start(0.5 * (low + high))]
-
-    def _kept(self, held: Mapping[str, float]) -> tuple[npt.NDArray[np.bool_], Floats]:
-        """Which of the vector stay, and where; both (P,)."""
-        values = np.array([held.get(name, math.nan) for name in self.names])
-        keep = (self.lower <= values) & (values <= self.upper) & np.isfinite(values)
-        if keep.sum() < len(held):
-            raise ValueError(f"{dict(held)} cannot be held: no such name, or beyond a limit")
-        return keep, values
-
     def _checked(self, counts: Floats) -> Floats:
         n = np.ascontiguousarray(counts, np.float64)
         if n.shape != (self.n_bins,):
@@ -305,14 +263,6 @@ class BinnedLikelihood:
         if not (np.isfinite(n).all() and (n >= 0).all()):
             raise FitError("a bin's count is negative or not a number")
         return n
-
-    def _ranges(self) -> tuple[Floats, Floats]:
-        lower, upper = [-math.inf], [math.inf]
-        for nuisance in self.profiled:
-            low, high = nuisance.to_z(nuisance.low), nuisance.to_z(nuisance.high)
-            lower.append(max(low, -_FARTHEST))
-            upper.append(min(high, _FARTHEST))
-        return np.array(lower), np.array(upper)
 
     def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         """The kernels' model: what they unpack in `expectation`."""
@@ -351,12 +301,18 @@ class BinnedLikelihood:
         return relative
 
 
-def _covariance(hessian: Floats, free: npt.NDArray[np.bool_]) -> Floats:
-    """2 H^-1 over what is free, 0 elsewhere: -2 ln L rises by 1 at one standard error."""
-    covariance = np.zeros_like(hessian)
-    at = np.ix_(free, free)
-    covariance[at] = 2 * np.linalg.inv(hessian[at])
-    return covariance
+def simulation_factors(expected: Floats, counts: Floats, relative: Floats) -> Floats:
+    """The factors on the expectation, (J,), that fit best for the finite simulation; 1 without.
+
+    The roots of g^2 + g (e r - 1) - n r = 0 for expected events e, counts n and relative variances
+    r, all (J,); see `binned_kernels`.
+    """
+    half = 0.5 * (1 - expected * relative)
+    root = np.sqrt(half**2 + counts * relative)
+    # The stable one of two equal expressions for the larger root.
+    below = np.divide(counts * relative, root - half, out=np.zeros_like(root), where=half < 0)
+    factors: Floats = np.where(half < 0, below, half + root)
+    return factors
 
 
 @njit(cache=True, nogil=True)

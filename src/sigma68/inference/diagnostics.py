@@ -1,7 +1,7 @@
 """What a physicist asks of a fit before believing it: scans, pulls, impacts, correlations.
 
-Everything is computed from a `BinnedLikelihood` and the counts that it is fitted to, as plain
-frozen data; `sigma68.report.fit_figures` draws it. Nuisances stand as z, in standard deviations of
+Everything is computed from a likelihood (`binned` or `density_ratios`) and what it is fitted to
+(counts, or events), as plain frozen data; `sigma68.report.fit_figures` draws it. Nuisances stand as z, in standard deviations of
 their priors, so that the prior's error is 1. `fit_quality` holds what is about bins: post-fit
 distributions and the goodness of fit.
 """
@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from sigma68.errors import FitError
 from sigma68.inference.binned import BinnedFit, BinnedLikelihood
-from sigma68.inference.yields import simulation_factors, with_factors
 
 __all__ = [
     "Breakdown",
@@ -186,7 +185,7 @@ def profile_scan(
     at = np.unique(
         np.clip(np.asarray(values, np.float64), likelihood.lower[i], likelihood.upper[i])
     )
-    known = _known_templates(likelihood, counts, found)
+    known = likelihood.known(counts, found)
     others = {n: float(found.best[k]) for k, n in enumerate(likelihood.names) if k > 0 and k != i}
     profiled = _profile(likelihood, counts, found, [{name: float(v)} for v in at], i)
     alone = _profile(known, counts, found, [{**others, name: float(v)} for v in at], i)
@@ -286,7 +285,7 @@ def error_breakdown(
         If a group names what is not profiled.
     """
     found = likelihood.fit(counts)
-    known = _known_templates(likelihood, counts, found)
+    known = likelihood.known(counts, found)
     hessian = likelihood.derivatives(found.best, counts)[2]
     exact = known.derivatives(found.best, counts)[2]
     # What ended at a limit is held there already.
@@ -315,16 +314,6 @@ def _index(likelihood: BinnedLikelihood, name: str) -> int:
     if name not in likelihood.names:
         raise ValueError(f"the fit has no {name!r}: choose from {', '.join(likelihood.names)}")
     return likelihood.names.index(name)
-
-
-def _known_templates(
-    likelihood: BinnedLikelihood, counts: Floats, found: BinnedFit
-) -> BinnedLikelihood:
-    """The likelihood with the simulation's factors at their best fit."""
-    n = np.asarray(counts, np.float64)
-    return with_factors(
-        likelihood, simulation_factors(likelihood, likelihood.expected(found.best), n)
-    )
 
 
 def _profile(

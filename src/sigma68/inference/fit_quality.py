@@ -13,14 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import FitError
-from sigma68.inference.binned import BinnedLikelihood
+from sigma68.inference.binned import BinnedLikelihood, simulation_factors
 from sigma68.inference.goodness import saturated
-from sigma68.inference.yields import (
-    component_yields,
-    relative_variances,
-    simulation_factors,
-    yield_slopes,
-)
+from sigma68.inference.yields import component_yields, yield_slopes
 from sigma68.seeds import Stream
 
 __all__ = ["Goodness", "PostFit", "ToyGoodness", "goodness", "post_fit", "toy_goodness"]
@@ -94,14 +89,14 @@ def post_fit(
         If the fit does not converge.
     """
     found = likelihood.fit(counts)
-    n, r = np.asarray(counts, np.float64), relative_variances(likelihood)
+    n, r = np.asarray(counts, np.float64), likelihood.relative_variances
     start = likelihood.point(parameter_before)
     before = component_yields(likelihood, start)
     by_prior = yield_slopes(likelihood, start).sum(axis=1)[1:]
     before_error = np.sqrt((by_prior**2).sum(axis=0) + r * before.sum(axis=0) ** 2)
     after = component_yields(likelihood, found.best)
     e, de = after.sum(axis=0), yield_slopes(likelihood, found.best).sum(axis=1)
-    g = simulation_factors(likelihood, e, n)
+    g = simulation_factors(e, n, r)
     # From the equation that defines g: dg/de = -g r / (2 g + e r - 1); without counts g may be 0.
     follow = g - e * np.divide(g * r, 2 * g + e * r - 1, out=np.zeros_like(g), where=g > 0)
     spread = r / (1 + np.divide(n * r, g**2, out=np.zeros_like(g), where=n > 0))
@@ -149,7 +144,7 @@ def toy_goodness(
     """
     found = likelihood.fit(counts)
     rng = stream.generator()
-    spread = np.sqrt(relative_variances(likelihood))
+    spread = np.sqrt(likelihood.relative_variances)
     toys = np.empty((n_toys, likelihood.n_bins))
     for toy in toys:
         z = rng.standard_normal(len(found.best) - 1)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from sigma68.errors import DataError
 from sigma68.inference.binned import BinnedFit, BinnedLikelihood
-from sigma68.inference.yields import component_yields, relative_variances
+from sigma68.inference.yields import component_yields
 
 __all__ = ["pyhf_workspace"]
 
@@ -140,7 +140,7 @@ def _template_errors(likelihood: BinnedLikelihood, centre: Floats) -> Floats:
     spread = np.sqrt(likelihood.surfaces.variance)
     total = np.sqrt((spread**2).sum(axis=0))
     share = np.divide(spread, total, out=np.zeros_like(spread), where=total > 0)
-    errors: Floats = share * np.sqrt(relative_variances(likelihood)) * centre.sum(axis=0)
+    errors: Floats = share * np.sqrt(likelihood.relative_variances) * centre.sum(axis=0)
     return errors
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,15 @@ class Surfaces:
         """N(x), (K, J), at coordinates (S,)."""
         response: Floats = np.exp(self.coefficients @ monomials(x[None], self.exponents)[0])
         return self.nominal * response
+
+    def of_bins(self, bins: slice) -> Surfaces:
+        """Those of some of the bins."""
+        return replace(
+            self,
+            nominal=self.nominal[:, bins],
+            variance=self.variance[:, bins],
+            coefficients=self.coefficients[:, bins],
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back bit for bit."""

@@ -7,7 +7,6 @@ apart. The formulae stand at the top of `binned_kernels` and of `surfaces`.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +14,7 @@ import numpy.typing as npt
 from sigma68.inference.binned import BinnedLikelihood
 from sigma68.inference.surfaces import monomials
 
-__all__ = [
-    "component_yields",
-    "relative_variances",
-    "simulation_factors",
-    "with_factors",
-    "yield_slopes",
-]
+__all__ = ["component_yields", "yield_slopes"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,46 +41,6 @@ def yield_slopes(likelihood: BinnedLikelihood, point: Floats) -> Floats:
         out[names.index(name)] += factors.scales(values)[:, None] * moved * by_x / surfaces.units[s]
     by_vector: Floats = out * slopes[:, None, None]
     return by_vector
-
-
-def simulation_factors(likelihood: BinnedLikelihood, expected: Floats, counts: Floats) -> Floats:
-    """The factors on the expectation, (J,), that fit best for the finite simulation; 1 without.
-
-    The roots of g^2 + g (e r - 1) - n r = 0 for expected events e and counts n, both (J,).
-    """
-    r = relative_variances(likelihood)
-    half = 0.5 * (1 - expected * r)
-    root = np.sqrt(half**2 + counts * r)
-    # The stable one of two equal expressions for the larger root.
-    below = np.divide(counts * r, root - half, out=np.zeros_like(root), where=half < 0)
-    factors: Floats = np.where(half < 0, below, half + root)
-    return factors
-
-
-def relative_variances(likelihood: BinnedLikelihood) -> Floats:
-    """The simulation's variance over its expectation squared, (J,); 0 if it is left out."""
-    total = likelihood.surfaces.nominal.sum(axis=0)
-    if not likelihood.mc_errors:
-        return np.zeros_like(total)
-    variance = likelihood.surfaces.variance.sum(axis=0)
-    relative: Floats = np.divide(variance, total**2, out=np.zeros_like(total), where=total > 0)
-    return relative
-
-
-def with_factors(likelihood: BinnedLikelihood, factors: Floats) -> BinnedLikelihood:
-    """The likelihood whose templates are multiplied by factors (J,) and then known exactly.
-
-    With the factors that fit best its minimum is where that of `likelihood` is.
-    """
-    surfaces = replace(likelihood.surfaces, nominal=likelihood.surfaces.nominal * factors)
-    return BinnedLikelihood(
-        surfaces,
-        likelihood.factors,
-        likelihood.parameter,
-        likelihood.profiled,
-        likelihood.fixed,
-        mc_errors=False,
-    )
 
 
 def _values(likelihood: BinnedLikelihood, point: Floats) -> tuple[dict[str, float], Floats]:
