@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from sigma68.protocols import Task
 
-__all__ = ["read_peer_files", "write_peer_files"]
+__all__ = ["read_peer_files", "scores_of", "write_peer_files", "write_results"]
 
 _COLUMNS = {
     "mu_hats": "{p}_hat",
@@ -42,16 +43,34 @@ def write_peer_files(out: Path, folder: Path | None = None, *, task: Task | None
     OutputError
         If a file cannot be written.
     """
-    from sigma68.files import make_folder, write_json
+    from sigma68.files import write_json
     from sigma68.run.results import read_toys
 
     settings = settings_of(out)
     task = task_of(settings) if task is None else task
     if task.answer != "interval":
         raise SettingsError(f"task {task.name!r} asks for no interval: the files would be empty")
-    parameter = task.parameters[0]
     toys = read_toys(out)
     folder = out / "challenge" if folder is None else folder
+    write_results(folder, toys, task, settings.nuisances)
+    scores = scores_of(toys, task.parameters[0], epsilon=settings.epsilon)
+    write_json(folder / "scores.json", scores)
+    return folder
+
+
+def write_results(folder: Path, toys: pd.DataFrame, task: Task, nuisances: Collection[str]) -> None:
+    """Write a table of toys (`sigma68.run.results`) as result_<set>.json and test_settings.json.
+
+    `nuisances` are the names of those that varied.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    from sigma68.files import make_folder, write_json
+
+    parameter = task.parameters[0]
     make_folder(folder)
     groups = [group for _, group in toys.groupby("set", sort=True)]
     for group in groups:
@@ -63,26 +82,34 @@ def write_peer_files(out: Path, folder: Path | None = None, *, task: Task | None
     write_json(
         folder / "test_settings.json",
         {
-            "systematics": {n.name: n.name in settings.nuisances for n in task.nuisances},
-            "num_pseudo_experiments": settings.toys,
+            "systematics": {n.name: n.name in nuisances for n in task.nuisances},
+            "num_pseudo_experiments": max(len(group) for group in groups),
             "num_of_sets": len(groups),
             "ground_truth_mus": [float(g[parameter.name].iloc[0]) for g in groups],
         },
     )
-    values = score_intervals(toys, parameter, epsilon=settings.epsilon).values
-    write_json(
-        folder / "scores.json",
-        {
-            "rmse": values["rmse_peer"],
-            "mae": values["mae_peer"],
-            "interval": values["interval"],
-            "coverage": values["coverage"],
-            "quantiles_score": values["quantiles_score"],
-            "epsilon": values["epsilon"],
-            "ingestion_duration": float(toys["seconds"].sum()) / 60,
-        },
-    )
-    return folder
+
+
+def scores_of(
+    toys: pd.DataFrame, parameter: Parameter, *, epsilon: float | None = None
+) -> dict[str, Any]:
+    """What scores.json holds; the duration is that of all predictions, in minutes.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be scored.
+    """
+    values = score_intervals(toys, parameter, epsilon=epsilon).values
+    return {
+        "rmse": values["rmse_peer"],
+        "mae": values["mae_peer"],
+        "interval": values["interval"],
+        "coverage": values["coverage"],
+        "quantiles_score": values["quantiles_score"],
+        "epsilon": values["epsilon"],
+        "ingestion_duration": float(toys["seconds"].sum()) / 60,
+    }
 
 
 def read_peer_files(folder: Path, parameter: Parameter) -> pd.DataFrame:
