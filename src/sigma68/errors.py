@@ -15,7 +15,8 @@
     ├── ModelMismatchError         a trained model meets data, a split or a task it was not trained on
     ├── SimulationError            a generator that gives up, or a shard that fails again and again
     ├── FitError                   a fit that did not converge; recorded for its toy, never accepted
-    └── ProtocolError              a worker or an entry broke the framed protocol
+    ├── ProtocolError              a worker or an entry broke the framed protocol
+    └── IsolationError             strangers' code cannot be shut in here; the sentence says why
 
 The command line turns every ``Sigma68Error`` into one sentence and exit code 2.
 """
@@ -77,3 +78,7 @@ class FitError(Sigma68Error):
 
 class ProtocolError(Sigma68Error):
     """A process outside the main one broke the framed protocol."""
+
+
+class IsolationError(Sigma68Error):
+    """Strangers' code cannot be run safely on this machine."""

@@ -39,7 +39,7 @@ class NotFoundError(RefusedError):
 
 
 class ForbiddenError(RefusedError):
-    """This person may not do that."""
+    """Not for this person to do."""
 
     status = 403
 
