@@ -1,0 +1,1 @@
+"""The programs that a bundle of ours carries; they run in the competition's container."""
