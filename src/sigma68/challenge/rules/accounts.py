@@ -1,12 +1,10 @@
-"""Who somebody is: accounts, passwords, tokens, identities of an OpenID provider.
+"""Who somebody is: accounts, passwords, identities of an OpenID provider.
 
-Passwords are hashed with argon2id; of a token only the SHA-256 is kept, which is enough for 256
-random bits. Wrong passwords slow an account down, from the fifth on by twice as long each time.
+Passwords are hashed with argon2id. Wrong passwords slow an account down, from the fifth on by twice as long each time.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,41 +19,34 @@ from sigma68.challenge.rules.names import new_pseudonym
 from sigma68.challenge.rules.refusals import (
     ConflictError,
     ForbiddenError,
-    NotFoundError,
     RefusedError,
     SignInError,
 )
 from sigma68.challenge.rules.texts import line, login_of
-from sigma68.challenge.store.tables import Credential, Identity, Role, Token, User
+from sigma68.challenge.store.tables import Credential, Identity, Role, User
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 __all__ = [
     "by_identity",
-    "by_token",
     "create",
     "create_for_identity",
     "end_sessions",
     "find",
     "listing",
-    "new_token",
     "require_organiser",
-    "revoke_token",
     "session_epoch",
     "set_disabled",
     "set_password",
     "set_pseudonym",
     "set_role",
     "sign_in",
-    "tokens_of",
 ]
 
 FREE_TRIES = 5
 _LONGEST_WAIT = timedelta(minutes=15)
-_TOKEN_PREFIX = "s68_"  # noqa: S105 (says what a found token is of)
 _LEAST_PASSWORD, _MOST_PASSWORD = 10, 1000
-_USED_STEP = timedelta(minutes=5)
 
 
 def create(
@@ -215,67 +206,6 @@ def set_disabled(session: Session, user: User, disabled: bool, by: User, now: da
     session.flush()
 
 
-def new_token(
-    session: Session, user: User, name: str, now: datetime, *, lifetime: timedelta | None = None
-) -> tuple[Token, str]:
-    """A key to the API: its row, and the text to show once and never again.
-
-    Raises
-    ------
-    RefusedError
-        If the name cannot be taken.
-    """
-    text = _TOKEN_PREFIX + secrets.token_urlsafe(32)
-    token = Token(
-        user_id=user.id,
-        name=line(name, "a token's name"),
-        digest=_digest(text),
-        created=now,
-        expires=None if lifetime is None else now + lifetime,
-    )
-    session.add(token)
-    session.flush()
-    return token, text
-
-
-def by_token(session: Session, text: str, now: datetime) -> User | None:
-    """Whose token it is; None if it is nobody's, has expired, or its user is shut out.
-
-    In a writing session the time of its use is noted, to five minutes.
-    """
-    token = session.scalar(select(Token).where(Token.digest == _digest(text)))
-    if token is None or (token.expires is not None and token.expires <= now):
-        return None
-    user = session.get(User, token.user_id)
-    if user is None or user.disabled:
-        return None
-    if token.last_used is None or now - token.last_used >= _USED_STEP:
-        token.last_used = now
-    return user
-
-
-def tokens_of(session: Session, user: User) -> Sequence[Token]:
-    """A user's tokens, newest first."""
-    return session.scalars(
-        select(Token).where(Token.user_id == user.id).order_by(Token.id.desc())
-    ).all()
-
-
-def revoke_token(session: Session, user: User, token_id: int) -> None:
-    """Make one of the user's tokens void.
-
-    Raises
-    ------
-    NotFoundError
-        If the user has no such token.
-    """
-    token = session.get(Token, token_id)
-    if token is None or token.user_id != user.id:
-        raise NotFoundError("you have no such token")
-    session.delete(token)
-    session.flush()
-
-
 def by_identity(session: Session, issuer: str, subject: str) -> User | None:
     """The user whom an OpenID provider knows as `subject`; None for nobody or one shut out."""
     user = session.scalar(
@@ -405,7 +335,3 @@ def _is_right(hashed: str, password: str) -> bool:
         return _hasher().verify(hashed, password)
     except (Argon2Error, InvalidHashError):
         return False
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
@@ -16,80 +14,23 @@ from sigma68.challenge.rules.accounts import require_organiser
 from sigma68.challenge.rules.audit import record
 from sigma68.challenge.rules.refusals import ConflictError, NotFoundError, RefusedError
 from sigma68.challenge.rules.texts import line, paragraphs
-from sigma68.challenge.store.tables import Challenge, Page, Phase, PhaseSecret, Submission, User
+from sigma68.challenge.store.tables import Challenge, Page, User
 
 __all__ = [
-    "PhaseSettings",
-    "add_phase",
     "by_slug",
     "create",
-    "delete_phase",
     "edit",
-    "edit_phase",
     "listing",
     "page",
-    "phase",
-    "phase_state",
-    "secret_seed",
     "set_page",
 ]
 
-State = Literal["before", "open", "closed"]
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]")
 _LIMITS = (
     *("predict_seconds", "fit_seconds", "memory_bytes", "max_processes", "disk_bytes"),
     *("replay", "epsilon"),
 )
 _TEXTS = ("title", "summary", "source", "visible", "logo", "bundle")
-
-
-@dataclass(frozen=True)
-class PhaseSettings:
-    """What an organiser says of a phase; see `store.contest.Phase`. Times are aware.
-
-    The defaults are the papers' public phase; their final is `PhaseSettings.final(...)`.
-    """
-
-    name: str
-    opens: datetime
-    closes: datetime
-    kind: Literal["public", "final"] = "public"
-    sets: int = 10
-    toys: int = 100
-    nuisances: tuple[str, ...] = ()
-    per_day: int = 5
-    total: int = 100
-    updates: Literal["at once", "daily"] = "at once"
-    hidden: bool = False
-    draws_from: int | None = None
-    parts: int = 1
-
-    @classmethod
-    def final(
-        cls,
-        name: str,
-        opens: datetime,
-        closes: datetime,
-        draws_from: int,
-        *,
-        nuisances: tuple[str, ...] = (),
-        sets: int = 1000,
-        toys: int = 100,
-        parts: int = 1,
-    ) -> PhaseSettings:
-        """A final: 1000 x 100 common toys, scores hidden until it closes."""
-        return cls(
-            name=name,
-            opens=opens,
-            closes=closes,
-            kind="final",
-            sets=sets,
-            toys=toys,
-            nuisances=nuisances,
-            hidden=True,
-            draws_from=draws_from,
-            parts=parts,
-        )
 
 
 def create(
@@ -228,125 +169,6 @@ def by_slug(session: Session, slug: str, viewer: User | None = None) -> Challeng
     return found
 
 
-def phase(session: Session, phase_id: int) -> Phase:
-    """A phase by its number.
-
-    Raises
-    ------
-    NotFoundError
-        If there is none.
-    """
-    found = session.get(Phase, phase_id)
-    if found is None:
-        raise NotFoundError(f"there is no phase {phase_id}")
-    return found
-
-
-def phase_state(phase: Phase, now: datetime) -> State:
-    """Whether the phase has yet to open, is open, or has closed; its end is not part of it."""
-    if now < phase.opens:
-        return "before"
-    return "open" if now < phase.closes else "closed"
-
-
-def add_phase(
-    session: Session, challenge: Challenge, settings: PhaseSettings, *, by: User, now: datetime
-) -> Phase:
-    """A new phase with a secret seed of its own.
-
-    Raises
-    ------
-    ForbiddenError
-        If `by` is no organiser.
-    RefusedError
-        If a setting is not what it must be.
-    """
-    require_organiser(by)
-    _check_phase(session, challenge, settings, None)
-    made = Phase(challenge_id=challenge.id, position=len(challenge.phases), **_columns(settings))
-    challenge.phases.append(made)
-    session.flush()
-    session.add(PhaseSecret(phase_id=made.id, seed=secrets.token_hex(32)))
-    record(session, by, "add_phase", f"phase:{made.id}", now, name=made.name)
-    session.flush()
-    return made
-
-
-def edit_phase(
-    session: Session, phase: Phase, settings: PhaseSettings, *, by: User, now: datetime
-) -> None:
-    """Change a phase. What its toys are made of stays once something was handed in.
-
-    Raises
-    ------
-    ForbiddenError
-        If `by` is no organiser.
-    RefusedError
-        If a setting is not what it must be.
-    ConflictError
-        If kind, sets, toys, nuisances, parts or origin are to change and it has submissions.
-    """
-    require_organiser(by)
-    challenge = phase.challenge
-    _check_phase(session, challenge, settings, phase)
-    columns = _columns(settings)
-    changed = sorted(name for name, value in columns.items() if getattr(phase, name) != value)
-    fixed = {"kind", "sets", "toys", "nuisances", "draws_from", "parts"} & set(changed)
-    used = select(Submission.id).where(Submission.phase_id == phase.id).limit(1)
-    if fixed and session.scalar(used) is not None:
-        raise ConflictError(
-            f"{', '.join(sorted(fixed))} cannot change any more, since entries were judged by it: "
-            "add another phase"
-        )
-    for name in changed:
-        setattr(phase, name, columns[name])
-    phase.version += 1
-    record(session, by, "edit_phase", f"phase:{phase.id}", now, fields=changed)
-    session.flush()
-
-
-def delete_phase(session: Session, phase: Phase, *, by: User, now: datetime) -> None:
-    """Remove a phase that nothing was handed in to.
-
-    Raises
-    ------
-    ForbiddenError
-        If `by` is no organiser.
-    ConflictError
-        If it has submissions.
-    """
-    require_organiser(by)
-    used = select(Submission.id).where(Submission.phase_id == phase.id).limit(1)
-    if session.scalar(used) is not None:
-        raise ConflictError("the phase has submissions: close it instead")
-    record(session, by, "delete_phase", f"phase:{phase.id}", now, name=phase.name)
-    phase.challenge.phases.remove(phase)
-    session.flush()
-
-
-def secret_seed(session: Session, phase: Phase) -> int:
-    """The phase's 256 secret bits, for drawing toys and nothing else.
-
-    Raises
-    ------
-    NotFoundError
-        If it has none: it was imported without.
-    """
-    found = session.get(PhaseSecret, phase.id)
-    if found is None:
-        raise NotFoundError(
-            f"the phase {phase.name!r} has no seed (it was imported without): add a new phase"
-        )
-    return int(found.seed, 16)
-
-
-def _columns(settings: PhaseSettings) -> dict[str, Any]:
-    columns = dict(vars(settings))
-    columns["nuisances"] = list(settings.nuisances)
-    columns["name"] = line(settings.name, "a phase's name")
-    return columns
-
-
 def _checked(name: str, value: Any) -> Any:
     """A value of `edit`, or a refusal."""
     if name in _LIMITS:
@@ -365,43 +187,3 @@ def _checked(name: str, value: Any) -> Any:
     if name == "summary":
         return paragraphs(value, "a summary", most=2000, least=0)
     return value
-
-
-def _check_phase(
-    session: Session, challenge: Challenge, settings: PhaseSettings, present: Phase | None
-) -> None:
-    from sigma68.discover import load_task
-
-    for name in ("sets", "toys", "per_day", "total", "parts"):
-        if getattr(settings, name) < 1:
-            raise RefusedError(f"{name} must be 1 or more, not {getattr(settings, name)}")
-    for moment in (settings.opens, settings.closes):
-        if moment.tzinfo is None:
-            raise RefusedError(f"the time {moment} has no zone: give it in UTC")
-    if settings.closes <= settings.opens:
-        raise RefusedError("a phase must close after it opens")
-    if settings.parts > settings.sets:
-        raise RefusedError(f"{settings.sets} sets cannot be cut into {settings.parts} parts")
-    known = [nuisance.name for nuisance in load_task(challenge.task).nuisances]
-    strange = sorted(set(settings.nuisances) - set(known))
-    if strange:
-        raise RefusedError(
-            f"{challenge.task} has no nuisance {strange[0]!r}: choose from "
-            f"{', '.join(known) or 'none'}"
-        )
-    clash = session.scalar(
-        select(Phase.id).where(Phase.challenge_id == challenge.id, Phase.name == settings.name)
-    )
-    if clash is not None and (present is None or clash != present.id):
-        raise ConflictError(f"there is a phase {settings.name!r} already: choose another name")
-    if settings.kind == "final":
-        origin = None if settings.draws_from is None else session.get(Phase, settings.draws_from)
-        if origin is None or origin.challenge_id != challenge.id or origin.kind != "public":
-            raise RefusedError("a final draws from a public phase of its challenge: name one")
-        if settings.opens < origin.closes:
-            raise RefusedError(
-                f"a final opens when {origin.name!r} has closed ({origin.closes:%Y-%m-%d %H:%M} "
-                "UTC), not before"
-            )
-    elif settings.draws_from is not None:
-        raise RefusedError("only a final draws from another phase")
