@@ -133,7 +133,7 @@ def apply_maps(values, first, last, starts, widths, slopes, low, out):  # type: 
 def apply_network(  # type: ignore[no-untyped-def]
     values, first, last, starts, widths, slopes, low, shapes, weights, out
 ):
-    """Write the network's output for events first to last - 1 to `out` (n_events,).
+    """Write the network's outputs for events first to last - 1 to `out` (n_outputs, n_events).
 
     `values` is (n_features, n_events); `starts`, `widths`, `slopes` and `low` are those of
     `InputMaps`; `shapes` holds (inputs, outputs) of each layer, multiples of 4, and `weights` the
@@ -158,6 +158,7 @@ def apply_network(  # type: ignore[no-untyped-def]
             _layer(weights, offset, shapes[at, 0], shapes[at, 1], a, b, at + 1 < len(shapes))
             offset += (shapes[at, 0] + 1) * shapes[at, 1]
             a, b = b, a
-        for e in range(n):
-            out[block + e] = a[e]
+        for j in range(len(out)):
+            for e in range(n):
+                out[j, block + e] = a[j * EVENTS + e]
     return -1

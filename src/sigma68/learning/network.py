@@ -1,7 +1,8 @@
-"""A neural network that tells signal from background; applying a trained one needs no torch.
+"""A neural network of events; applying a trained one needs no torch.
 
-Features go through monotone maps (`input_maps`) into hidden layers of ReLU units; the one output is
-the log odds of signal for equal amounts of signal and background. `fit_network` trains it.
+Features go through monotone maps (`input_maps`) into hidden layers of ReLU units. As a score it has
+one output, the log odds of signal for equal amounts of signal and background, and `fit_network`
+trains it; `ratios` gives a network of many outputs its meaning.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network. Scores are log odds for equal amounts of signal and background.
+    """A trained network. A score is the log odds for equal amounts of signal and background.
 
     `threads` is the number of threads that evaluate, 0 for all cores; scores do not depend on it.
     """
@@ -80,19 +81,34 @@ class Network:
         FitError
             If a feature or a score is NaN or infinite.
         """
-        if values.shape[1] == 0:
-            return np.empty(0, np.float32)
+        scores: Float32 = self.outputs(values)[0]
+        return scores
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.layers[-1].bias)
+
+    def outputs(self, values: FloatArray) -> Float32:
+        """All outputs for events, (n_features, n_events) to (n_outputs, n_events).
+
+        Raises
+        ------
+        FitError
+            If a feature or an output is NaN or infinite.
+        """
+        out = np.empty((self.n_outputs, values.shape[1]), np.float32)
+        if out.shape[1] == 0:
+            return out
         seen = seen_by_kernels(values)
-        scores = np.empty(seen.shape[1], np.float32)
 
         def work(first: int, last: int) -> int:
-            wrong: int = apply_network(seen, first, last, *self._kernel, scores)
+            wrong: int = apply_network(seen, first, last, *self._kernel, out)
             return wrong
 
         on_threads(work, seen, self.names, self.threads)
-        if not np.isfinite(scores).all():
+        if not np.isfinite(out).all():
             raise FitError("the network gave a score that is NaN or infinite")
-        return scores
+        return out
 
     def to_bytes(self) -> bytes:
         """The network in the safetensors format."""
@@ -107,6 +123,7 @@ class Network:
         content: bytes | bytearray,
         names: tuple[str, ...],
         *,
+        n_outputs: int = 1,
         threads: int = NetworkSettings.threads,
     ) -> Network:
         """The network that `to_bytes` wrote, to be evaluated on so many threads.
@@ -114,7 +131,7 @@ class Network:
         Raises
         ------
         DataError
-            If the content is damaged or has another number of features.
+            If the content is damaged or has another number of features or outputs.
         """
         try:
             arrays = load(bytes(content))
@@ -125,7 +142,7 @@ class Network:
             )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise DataError("the saved network is damaged: train again") from error
-        if arrays or not _fits(maps) or not _chained(layers, maps.n_features):
+        if arrays or not _fits(maps) or not _chained(layers, maps.n_features, n_outputs):
             raise DataError("the saved network is damaged, its parts do not fit: train again")
         if maps.n_features != len(names):
             raise DataError(
@@ -186,8 +203,8 @@ def _fits(maps: InputMaps) -> bool:
     )
 
 
-def _chained(layers: tuple[Layer, ...], n_inputs: int) -> bool:
-    """Whether each layer takes what the one before gives, the last gives one number, all finite."""
+def _chained(layers: tuple[Layer, ...], n_inputs: int, n_outputs: int) -> bool:
+    """Whether each layer takes what the one before gives, the last gives the outputs, all finite."""
     given = n_inputs
     for layer in layers:
         arrays = (layer.weights, layer.bias)
@@ -196,4 +213,4 @@ def _chained(layers: tuple[Layer, ...], n_inputs: int) -> bool:
         if layer.weights.shape != (len(layer.bias), given) or layer.bias.ndim != 1:
             return False
         given = len(layer.bias)
-    return bool(layers) and given == 1
+    return bool(layers) and given == n_outputs
