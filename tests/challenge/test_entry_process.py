@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import struct
 import time
@@ -393,8 +392,8 @@ def test_children_that_left_the_process_group_die_too(
     body = ESCAPES[escape] + f"\nopen({str(note)!r}, 'w').write(str(pid))\n"
     body += "os._exit(1)\n" if end == "crash" else ""
     process = run_entry(write_entry(with_predict(body + ANSWER)))
-    child = process._process
-    assert child is not None
+    assert process._running is not None
+    child = process._running.process
     assert child.stdin is not None
     if end == "crash":
         with pytest.raises(EntryCrashed):
@@ -556,8 +555,8 @@ def test_the_truth_is_nowhere_in_its_memory(
     body = "self.known = float(data['x'].iloc[7])\n"
     process = run_entry(write_entry(with_predict(body + ANSWER)))
     process.predict(toy)
-    assert process._process is not None
-    pid = process._process.pid
+    assert process._running is not None
+    pid = process._running.process.pid
 
     def held(value: float) -> bool:
         return any(struct.pack("<d", value) in memory for memory in _memory(pid))
@@ -627,8 +626,8 @@ def test_the_process_ends_when_ours_does(
     note = tmp_path / "busy"
     body = f"open({str(note)!r}, 'w').close()\nwhile True: pass"
     process = run_entry(write_entry(with_predict(body)))
-    child = process._process
-    assert child is not None
+    assert process._running is not None
+    child = process._running.process
     assert child.stdin is not None
     write_frame(child.stdin, {"op": "predict", "n": 3}, observation_to_arrow(toy))
     deadline = time.monotonic() + 10
@@ -642,24 +641,11 @@ def test_close_leaves_nothing_behind(
     write_entry: WriteEntry, run_entry: RunEntry, toy: Observation
 ) -> None:
     process = run_entry(write_entry())
-    private, child = process._private, process._process
-    assert child is not None
+    assert process._running is not None
+    private, child = process._private, process._running.process
     process.close()
     assert not private.exists()
     assert not _alive(child.pid)
-
-
-def test_a_prefix_comes_before_the_command(
-    write_entry: WriteEntry, task: Gaussian, train: Path, toy: Observation, tmp_path: Path
-) -> None:
-    entry = open_entry(write_entry(), tmp_path / "work")
-    with EntryProcess(entry, task, train, command_prefix=("nice", "-n", "5")) as process:
-        process.start()
-        process.fit()
-        child = process._process
-        assert child is not None
-        assert os.getpriority(os.PRIO_PROCESS, child.pid) >= 5
-        assert process.predict(toy)["mu"].is_valid
 
 
 def test_other_kinds_of_task_are_refused(

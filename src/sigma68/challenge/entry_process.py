@@ -2,8 +2,8 @@
 
 The process gets a copy of the entry's files as its working folder, an empty home, an environment
 made from nothing, and the training events. A toy it hangs or dies on costs that toy: the process
-group is killed, and the next toy meets a fresh process, fitted again. A sandbox is a prefix to
-the command (`command_prefix`).
+group is killed, and the next toy meets a fresh process, fitted again. What the process is started
+in, a sandbox or nothing, is its `box`.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import site
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import sigma68
 from sigma68.challenge.answers import plain_number, to_interval
 from sigma68.challenge.failures import EntryCrashed, EntryFailed, EntryTimeout, EntryToyError
+from sigma68.challenge.log import Log
 from sigma68.challenge.old_modules import write_old_modules
 from sigma68.challenge.opening import Entry
+from sigma68.challenge.sandbox.box import Box, Trusted
+from sigma68.challenge.sandbox.command import Places
+from sigma68.challenge.sandbox.running import Running
 from sigma68.challenge.strays import end_strays
 from sigma68.challenge.train_set import compat_module, export_train
 from sigma68.errors import EntryError, ProtocolError
 from sigma68.printable import printable
 from sigma68.protocols import Pool, Task
-from sigma68.run.frames import PIPE_SIZE, observation_to_arrow, read_frame, write_frame
+from sigma68.run.frames import observation_to_arrow, read_frame, write_frame
 from sigma68.types import Labelled, Observation, Prediction
 
 __all__ = ["EntryProcess"]
@@ -57,8 +57,8 @@ class EntryProcess:
         The training events: a file that `export_train` wrote, or what it can be written from.
     predict_seconds, fit_seconds:
         Wall-clock limits for one `predict`, and for constructing and fitting the model.
-    command_prefix:
-        Put before the command that starts the process.
+    box:
+        What the process is started in; `Trusted()`, without walls, if left out.
     threads:
         How many threads numerical libraries in the process may use; None for their default.
 
@@ -76,7 +76,7 @@ class EntryProcess:
         predict_seconds: float = 20.0,
         fit_seconds: float = 3600.0,
         *,
-        command_prefix: Sequence[str] = (),
+        box: Box | None = None,
         threads: int | None = None,
     ) -> None:
         if task.answer != "interval" or len(task.parameters) != 1:
@@ -93,7 +93,7 @@ class EntryProcess:
         """The author's traceback of the last exception; empty if there was none."""
         self._parameter = task.parameters[0].name
         self._compat = compat_module(task)
-        self._prefix = tuple(command_prefix)
+        self._box = Trusted() if box is None else box
         self._threads = threads
         # Below the caller's folder, which goes even if this process is killed.
         self._private = Path(tempfile.mkdtemp(prefix="process-", dir=entry.root.parent))
@@ -102,7 +102,8 @@ class EntryProcess:
             if isinstance(train, Path)
             else export_train(train, self._private / "train.arrow")
         )
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running: Running | None = None
+        self._cpu_seconds = 0.0
         self._log: Log | None = None
         self._asked = 0
         self._failed_refits = 0
@@ -120,9 +121,14 @@ class EntryProcess:
         return "" if self._log is None else self._log.text()
 
     @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all processes that were started so far, in s."""
+        return self._cpu_seconds + (0.0 if self._running is None else self._running.cpu_seconds)
+
+    @property
     def is_ready(self) -> bool:
         """Whether a fitted model waits for a toy."""
-        return self._process is not None
+        return self._running is not None
 
     def start(self) -> None:
         """Start the process: import model.py, construct Model.
@@ -134,25 +140,21 @@ class EntryProcess:
         """
         self._stop()
         self._fresh_folders()
-        self._process = subprocess.Popen(
-            [*self._prefix, sys.executable, "-P", "-s", "-m", "sigma68.challenge.entry_child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self._private / "entry" / self.entry.package,
-            env=_environment(self._private, self._threads),
-            start_new_session=True,
-            bufsize=0,
-            pipesize=PIPE_SIZE,
+        outside = self._places()
+        inside = self._box.inside(outside)
+        self._running = self._box.start(
+            ["-P", "-s", "-m", "sigma68.challenge.entry_child"],
+            outside,
+            _environment(inside, self._threads),
         )
-        assert self._process.stderr is not None  # noqa: S101 (a pipe was asked for)
-        self._log = Log(self._process.stderr)
+        assert self._running.process.stderr is not None  # noqa: S101 (a pipe was asked for)
+        self._log = Log(self._running.process.stderr)
         self._fit_seconds_left = self.fit_seconds
         request = {
             "op": "start",
-            "train": str(self._train),
+            "train": str(inside.train),
             "compat": self._compat,
-            "private": str(self._private),
+            "private": str(inside.home.parent),
         }
         self._prepare("loading model.py", request)
 
@@ -211,7 +213,7 @@ class EntryProcess:
             _remove(self._private)
 
     def _prepare(self, step: str, request: dict[str, Any]) -> None:
-        if self._process is None:
+        if self._running is None:
             raise EntryError("the entry's process was not started")
         name = self.entry.name
         begin = time.monotonic()
@@ -228,7 +230,7 @@ class EntryProcess:
 
     def _ask(self, request: dict[str, Any], body: Any, seconds: float, step: str) -> dict[str, Any]:
         """One request and its reply; whatever goes wrong on the way ends the process."""
-        process = self._process
+        process = None if self._running is None else self._running.process
         if process is None or process.stdin is None or process.stdout is None:
             raise EntryCrashed("the entry's process is not there")
         self._asked += 1
@@ -260,41 +262,36 @@ class EntryProcess:
 
     def _end_of_process(self) -> str:
         """How the process ended, in words (empty if it had not), after ending what is left."""
-        process = self._process
-        if process is None:
+        if self._running is None:
             return ""
-        deadline = time.monotonic() + 1.0
-        ended = None
-        while ended is None and time.monotonic() < deadline:
-            # Look without reaping: its number must stay taken until the group is killed.
-            ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            time.sleep(0.01)
+        words = self._running.exit_words()
         self._stop()
-        if ended is None:
-            return ""
-        if ended.si_code == os.CLD_EXITED:
-            return f"the entry's process ended itself with exit code {ended.si_status}"
-        try:
-            name = signal.Signals(ended.si_status).name
-        except ValueError:
-            name = f"signal {ended.si_status}"
-        return f"the entry's process was killed by {name}"
+        return words
 
     def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
+        running, self._running = self._running, None
+        if running is None:
             return
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            process.kill()
-        end_strays(self._private)
-        for stream in (process.stdin, process.stdout):
+        running.end()
+        if not running.is_sandboxed:
+            end_strays(self._private)
+        self._cpu_seconds += running.cpu_seconds
+        for stream in (running.process.stdin, running.process.stdout):
             if stream is not None:
                 stream.close()
-        process.wait()
         if self._log is not None:
             self._log.close()
+
+    def _places(self) -> Places:
+        private = self._private
+        return Places(
+            entry=private / "entry",
+            package=self.entry.package,
+            modules=private / "modules",
+            train=self._train,
+            home=private / "home",
+            code=Path(sigma68.__file__).parents[1],
+        )
 
     def _fresh_folders(self) -> None:
         """A new copy of the entry, the modules it may import, an empty home, and one for scraps."""
@@ -314,43 +311,6 @@ class EntryProcess:
             ) from error
 
 
-class Log:
-    """Reads what a process prints, so that it never blocks, and keeps its two ends."""
-
-    def __init__(self, stream: IO[bytes], head: int = 16 << 10, tail: int = 48 << 10) -> None:
-        self._stream = stream
-        self._limits = head, tail
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._lost = 0
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._drain, daemon=True)
-        self._thread.start()
-
-    def text(self) -> str:
-        """The beginning and the end of what was printed."""
-        with self._lock:
-            lost = f"\n[... {self._lost:,} bytes ...]\n".encode() if self._lost else b""
-            return bytes(self._head + lost + self._tail).decode(errors="replace")
-
-    def close(self) -> None:
-        """Stop reading; waits a moment for what is still in the pipe."""
-        self._thread.join(timeout=1.0)
-        if not self._thread.is_alive():
-            self._stream.close()
-
-    def _drain(self) -> None:
-        head, tail = self._limits
-        while chunk := os.read(self._stream.fileno(), 1 << 16):
-            with self._lock:
-                room = head - len(self._head)
-                self._head += chunk[:room]
-                self._tail += chunk[room:]
-                surplus = max(len(self._tail) - tail, 0)
-                del self._tail[:surplus]
-                self._lost += surplus
-
-
 def _remove(folder: Path) -> None:
     """Remove a folder of the entry's, whatever permissions it has left there."""
     if not folder.exists():
@@ -363,12 +323,12 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _environment(private: Path, threads: int | None) -> dict[str, str]:
+def _environment(places: Places, threads: int | None) -> dict[str, str]:
     """What the process may know of the world: nothing that a run has put there."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {
-        "HOME": str(private / "home"),
-        "TMPDIR": str(private / "home" / "tmp"),
+        "HOME": str(places.home),
+        "TMPDIR": str(places.temporary),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "Agg",
@@ -376,10 +336,10 @@ def _environment(private: Path, threads: int | None) -> dict[str, str]:
         "NUMBA_THREADING_LAYER": "workqueue",
     }
     # The process sees our packages wherever ours did: an editable or a user's installation.
-    places = [str(private / "modules"), str(Path(sigma68.__file__).parents[1])]
+    paths = [str(places.modules), str(places.code)]
     if site.ENABLE_USER_SITE:
-        places.append(site.getusersitepackages())
-    environment["PYTHONPATH"] = os.pathsep.join(places)
+        paths.append(site.getusersitepackages())
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
     if threads is not None:
         environment |= dict.fromkeys(_THREADS, str(threads))
     return environment
