@@ -19,8 +19,9 @@ from sigma68.errors import SettingsError
 from sigma68.score.best_widths import OverBest
 from sigma68.score.binomial import clopper_pearson
 from sigma68.score.intervals import EPSILON, MOST_FAILURES, quantiles_score
-from sigma68.score.resampling import N_RESAMPLES, SetSums, resampled_counts, set_sums
+from sigma68.score.resampling import N_RESAMPLES, SetSums, set_sums
 from sigma68.score.rescaled import rescaled_width
+from sigma68.score.standings import bootstrap_scores, contains_zero, tie_interval
 from sigma68.score.table import IntervalToys, interval_toys
 from sigma68.types import LEVEL, Parameter
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RankedEntry", "Ranking", "group_by_ties", "rank"]
-
-TIE = 0.95
-"""The central part of the score difference that must contain 0 for a tie."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -105,7 +103,7 @@ class Ranking:
         With a single set nothing is resampled, and any two entries are tied.
         """
         found = self.differences.get((first, second)) or self.differences[second, first]
-        return _contains_zero(found, self.n_sets)
+        return contains_zero(found, self.n_sets)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with everything the ranking says."""
@@ -163,7 +161,7 @@ def rank(
     }
     order = sorted(found.values(), key=lambda e: (_fails_too_often(e), -e.score, e.name))
     differences = _differences(order, resampled)
-    ties = {pair: _contains_zero(ends, n_sets) for pair, ends in differences.items()}
+    ties = {pair: contains_zero(ends, n_sets) for pair, ends in differences.items()}
     groups = group_by_ties([e.name for e in order if not _fails_too_often(e)], ties)
     place = {name: i + 1 for i, group in enumerate(groups) for name in group}
     best = over_best or {}
@@ -212,24 +210,19 @@ def _resampled_scores(
     sets_drawn: int | None,
 ) -> dict[str, FloatArray]:
     """The score of every entry in every resample, arrays of shape (n_resamples,)."""
-    together = [list(sums)] if paired else [[name] for name in sums]
-    scores: dict[str, list[FloatArray]] = {name: [] for name in sums}
-    for i, names in enumerate(together):
-        table = np.concatenate([[sums[n].width, sums[n].covered, sums[n].n] for n in names]).T
-        blocks = resampled_counts(
-            len(table),
-            seed=seed,
-            n_resamples=n_resamples,
-            sets_drawn=sets_drawn,
-            entry=None if paired else i,
-        )
-        for counts in blocks:
-            drawn = (counts @ table).reshape(len(counts), len(names), 3)
-            width, covered, n = np.moveaxis(drawn, 2, 0)
-            block = quantiles_score(width / n, covered / n, n, epsilon=epsilon, level=level)
-            for j, name in enumerate(names):
-                scores[name].append(block[:, j])
-    return {name: np.concatenate(blocks) for name, blocks in scores.items()}
+    settings: dict[str, Any] = {
+        "epsilon": epsilon,
+        "level": level,
+        "seed": seed,
+        "n_resamples": n_resamples,
+        "sets_drawn": sets_drawn,
+    }
+    if paired:
+        return dict(zip(sums, bootstrap_scores([*sums.values()], **settings), strict=True))
+    return {
+        name: bootstrap_scores([one], entry=i, **settings)[0]
+        for i, (name, one) in enumerate(sums.items())
+    }
 
 
 def _place(
@@ -260,12 +253,11 @@ def _place(
 def _differences(
     order: Sequence[RankedEntry], resampled: Mapping[str, FloatArray]
 ) -> dict[tuple[str, str], tuple[float, float]]:
-    tails = [(1 - TIE) / 2, (1 + TIE) / 2]
     found = {}
     for i, first in enumerate(order):
         for second in order[i + 1 :]:
-            low, high = np.quantile(resampled[first.name] - resampled[second.name], tails)
-            found[first.name, second.name] = (float(low), float(high))
+            pair = first.name, second.name
+            found[pair] = tie_interval(resampled[first.name], resampled[second.name])
     return found
 
 
@@ -290,11 +282,6 @@ def _why_unpaired(entries: Mapping[str, pd.DataFrame], parameter: Parameter) -> 
                 "resamples are not the same; run both with the same seed, sets, toys and nuisances"
             ]
     return []
-
-
-def _contains_zero(ends: tuple[float, float], n_sets: int) -> bool:
-    # Equal entries may differ by rounding.
-    return n_sets == 1 or (ends[0] <= 1e-12 and ends[1] >= -1e-12)
 
 
 def _few_sets(n_sets: int) -> list[str]:
