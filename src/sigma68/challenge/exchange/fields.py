@@ -80,18 +80,20 @@ class Fields:
             raise self._wrong(key, "true or false", value)
         return value
 
-    def whole(self, key: str, default: int | None = None, *, least: int = 0) -> int:
-        """A whole number of at least `least`."""
+    def whole(
+        self, key: str, default: int | None = None, *, least: int = 0, most: int = _MOST_WHOLE
+    ) -> int:
+        """A whole number, `least` to `most`."""
         value = self._value(key)
         if value is None and default is not None:
             return default
         if value is None:
             raise self._missing(key)
-        return self._whole(key, value, least)
+        return self._whole(key, value, least, most)
 
     def wholes(self, key: str, *, most: int = 100) -> tuple[int, ...]:
         """A list of whole numbers; empty if it is not there."""
-        return tuple(self._whole(key, value, 0) for value in self._list(key, most))
+        return tuple(self._whole(key, value, 0, _MOST_WHOLE) for value in self._list(key, most))
 
     def items(self, key: str, *, most: int = 100) -> list[Fields]:
         """A list of mappings; empty if it is not there."""
@@ -134,13 +136,13 @@ class Fields:
             raise ExchangeError(f"{self.where}: {key} has {len(value):,} items, more than {most}")
         return value
 
-    def _whole(self, key: str, value: Any, least: int) -> int:
+    def _whole(self, key: str, value: Any, least: int, most: int) -> int:
         if isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal():
-            value = int(value) if len(value.strip()) < 12 else _MOST_WHOLE + 1
+            value = int(value) if len(value.strip()) < 20 else most + 1
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wrong(key, "a whole number", value)
-        if not least <= value <= _MOST_WHOLE:
-            raise ExchangeError(f"{self.where}: {key} must be {least} to {_MOST_WHOLE:,}")
+        if not least <= value <= most:
+            raise ExchangeError(f"{self.where}: {key} must be {least} to {most:,}")
         return value
 
     def _missing(self, key: str) -> ExchangeError:
