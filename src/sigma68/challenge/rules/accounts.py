@@ -34,6 +34,7 @@ __all__ = [
     "create_for_identity",
     "end_sessions",
     "find",
+    "has_password",
     "listing",
     "require_organiser",
     "session_epoch",
@@ -122,6 +123,12 @@ def set_password(session: Session, user: User, password: str) -> None:
     credential.password_hash = _hashed(password)
     credential.failures = 0
     end_sessions(session, user)
+
+
+def has_password(session: Session, user: User) -> bool:
+    """Whether the user can sign in with a password; one known by a provider alone cannot."""
+    found = session.get(Credential, user.id)
+    return found is not None and found.password_hash is not None
 
 
 def session_epoch(session: Session, user_id: int) -> int:

@@ -1,15 +1,37 @@
-"""Who is where: a board of each team's best, with errors, ties and what may not be seen yet."""
+"""Who is where: a board of each team's best, with errors, ties and what may not be seen yet.
+
+A board is made from sums over sets, which every result has with it, and kept in memory until its
+phase's version or, where a phase updates daily, the day changes.
+"""
 
 from __future__ import annotations
 
+import math
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy.orm import Session
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
 
-from sigma68.challenge.store.tables import Phase, User
+from sigma68.challenge.rules.phases import state
+from sigma68.challenge.rules.views import shown_until
+from sigma68.challenge.store.tables import Phase, Result, Submission, User
+from sigma68.score.resampling import N_RESAMPLES, SetSums
+from sigma68.score.standings import bootstrap_scores, tie_groups
 
-__all__ = ["Leaderboard", "LeaderboardRow", "leaderboard"]
+__all__ = ["Leaderboard", "LeaderboardRow", "best_of_each", "leaderboard", "packed", "unpacked"]
+
+INDICATIVE_RESAMPLES = 2000
+"""Resamples of entries that saw different toys, whose ties are rough anyway."""
+
+_MOST_KEPT = 5000
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,7 @@ class LeaderboardRow:
     coverage: float | None
     coverage_low: float | None
     coverage_high: float | None
+    rescaled_width: float | None
     n_toys: int
     n_failed: int
     cpu_seconds: float
@@ -50,7 +73,6 @@ class Leaderboard:
     `hidden` is why it is empty for this viewer (a sentence), None where it is not. `indicative`
     says that entries saw different toys, so that ties are rough. `as_of` is the time of the
     last update where a phase updates daily. `notes` are sentences to stand below it.
-    `epsilon` and `level` are those of the score.
     """
 
     rows: tuple[LeaderboardRow, ...]
@@ -60,6 +82,19 @@ class Leaderboard:
     notes: tuple[str, ...]
 
 
+class _Memory:
+    """What one database's boards are made of: results never change, so that all of it can be kept."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.boards: dict[tuple[Any, ...], tuple[LeaderboardRow, ...]] = {}
+        self.scores: dict[int, FloatArray] = {}
+        self.groups: dict[tuple[Any, ...], tuple[tuple[str, ...], ...]] = {}
+
+
+_MEMORIES: WeakKeyDictionary[Any, _Memory] = WeakKeyDictionary()
+
+
 def leaderboard(
     session: Session, phase: Phase, now: datetime, viewer: User | None = None
 ) -> Leaderboard:
@@ -67,4 +102,177 @@ def leaderboard(
 
     Organisers see everything at once; all others see what the phase's settings allow at `now`.
     """
-    raise NotImplementedError
+    until = now if viewer is not None and viewer.role == "organiser" else shown_until(phase, now)
+    indicative = phase.kind == "public"
+    if until is None:
+        why = f"scores are hidden until {phase.name!r} closes at {phase.closes:%Y-%m-%d %H:%M} UTC"
+        return Leaderboard((), why, indicative, now, ())
+    # What was made up to now is everything, whatever the time is.
+    rows = _rows(session, phase, None if until == now else until)
+    if phase.kind == "final" and not rows and state(phase, now) == "closed":
+        return Leaderboard((), f"{phase.name!r} is still being judged", indicative, until, ())
+    return Leaderboard(rows, None, indicative, until, _notes(phase, rows))
+
+
+def best_of_each(
+    session: Session, phase: Phase, until: datetime | None = None
+) -> dict[int, tuple[int, int]]:
+    """Each team's best submission in a phase and how many it has had judged, by team.
+
+    The best is the one of the highest score, of several the first; one with too many failures
+    is better than nothing. `until` leaves out results made later.
+    """
+    query = (
+        select(Submission.team_id, Submission.id, Result.ranked, Result.score)
+        .join(Result, Result.submission_id == Submission.id)
+        .where(Submission.phase_id == phase.id, Submission.status == "finished")
+        .order_by(Submission.id)
+    )
+    if until is not None:
+        query = query.where(Result.created <= until)
+    best: dict[int, tuple[tuple[bool, float], int]] = {}
+    counts: dict[int, int] = {}
+    for team_id, submission_id, ranked, score in session.execute(query):
+        counts[team_id] = counts.get(team_id, 0) + 1
+        value = (bool(ranked), -math.inf if score is None else float(score))
+        if team_id not in best or value > best[team_id][0]:
+            best[team_id] = (value, submission_id)
+    return {team_id: (found[1], counts[team_id]) for team_id, found in best.items()}
+
+
+def packed(sums: SetSums) -> bytes:
+    """Sums over sets as they are kept: float64, shape (3, n_sets)."""
+    return np.array([sums.width, sums.covered, sums.n], dtype="<f8").tobytes()
+
+
+def unpacked(content: bytes) -> SetSums:
+    """What `packed` made."""
+    width, covered, n = np.frombuffer(content, dtype="<f8").reshape(3, -1)
+    return SetSums(width, covered, n)
+
+
+def _rows(session: Session, phase: Phase, until: datetime | None) -> tuple[LeaderboardRow, ...]:
+    # One memory for each pool of connections: a test's database is not the next one's.
+    memory = _MEMORIES.setdefault(session.get_bind().engine.pool, _Memory())
+    key = (phase.id, until)
+    with memory.lock:
+        kept = memory.boards.get((*key, phase.version))
+        if kept is not None:
+            return kept
+        made = _made(session, phase, until, memory)
+        for old in [k for k in memory.boards if k[:2] == key]:
+            del memory.boards[old]
+        memory.boards[*key, phase.version] = made
+        for store in (memory.boards, memory.scores, memory.groups):
+            while len(store) > _MOST_KEPT:
+                store.pop(next(iter(store)))  # type: ignore[call-overload]
+        return made
+
+
+def _made(
+    session: Session, phase: Phase, until: datetime | None, memory: _Memory
+) -> tuple[LeaderboardRow, ...]:
+    best = best_of_each(session, phase, until)
+    results = session.scalars(
+        select(Result)
+        .where(Result.submission_id.in_([submission_id for submission_id, _ in best.values()]))
+        .options(joinedload(Result.submission).joinedload(Submission.team))
+    ).all()
+    order = sorted(
+        results,
+        key=lambda r: (not r.ranked, -math.inf if r.score is None else -r.score, r.submission_id),
+    )
+    place = _places(session, phase, [r for r in order if r.ranked], memory)
+    return tuple(
+        _row(r, place.get(r.submission_id), best[r.submission.team_id][1])
+        for r in sorted(order, key=lambda r: place.get(r.submission_id, len(order) + 1))
+    )
+
+
+def _places(
+    session: Session, phase: Phase, ranked: Sequence[Result], memory: _Memory
+) -> dict[int, int]:
+    """The number of each result's tie group, in the order given within a group."""
+    names = tuple(str(r.submission_id) for r in ranked)
+    key = (phase.kind, phase.challenge.epsilon, names)
+    if key not in memory.groups:
+        memory.groups[key] = _groups(session, phase, names, memory)
+    return {
+        int(name): number
+        for number, group in enumerate(memory.groups[key], start=1)
+        for name in group
+    }
+
+
+def _groups(
+    session: Session, phase: Phase, names: tuple[str, ...], memory: _Memory
+) -> tuple[tuple[str, ...], ...]:
+    missing = [int(n) for n in names if phase.kind == "final" or int(n) not in memory.scores]
+    loaded = {
+        submission_id: unpacked(sums)
+        for submission_id, sums in session.execute(
+            select(Result.submission_id, Result.sums).where(Result.submission_id.in_(missing))
+        )
+        if sums
+    }
+    epsilon = phase.challenge.epsilon
+    if phase.kind == "final":
+        if len(loaded) < len(names):
+            return tuple((name,) for name in names)
+        together = bootstrap_scores(
+            [loaded[int(name)] for name in names], epsilon=epsilon, n_resamples=N_RESAMPLES
+        )
+        return tie_groups(names, dict(zip(names, together, strict=True)), phase.sets)
+    for submission_id, sums in loaded.items():
+        (memory.scores[submission_id],) = bootstrap_scores(
+            [sums], entry=submission_id, epsilon=epsilon, n_resamples=INDICATIVE_RESAMPLES
+        )
+    if any(int(name) not in memory.scores for name in names):
+        # A task whose answers are no intervals has no sums: everybody has a place of their own.
+        return tuple((name,) for name in names)
+    scores = {name: memory.scores[int(name)] for name in names}
+    return tie_groups(names, scores, phase.sets)
+
+
+def _row(result: Result, rank: int | None, n_submissions: int) -> LeaderboardRow:
+    submission = result.submission
+    return LeaderboardRow(
+        rank=rank,
+        team_id=submission.team_id,
+        team=submission.team.public_name,
+        submission_id=submission.id,
+        score=result.score,
+        score_low=result.score_low,
+        score_high=result.score_high,
+        width=result.width,
+        coverage=result.coverage,
+        coverage_low=result.coverage_low,
+        coverage_high=result.coverage_high,
+        rescaled_width=result.rescaled_width,
+        n_toys=result.n_toys,
+        n_failed=result.n_failed,
+        cpu_seconds=result.cpu_seconds,
+        energy_joules=result.energy_joules,
+        energy_known=result.energy_known,
+        flags=tuple(result.flags),
+        n_submissions=n_submissions,
+        submitted=submission.created,
+    )
+
+
+def _notes(phase: Phase, rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
+    notes = []
+    if phase.kind == "public":
+        notes.append(
+            "Indicative: every entry saw pseudo-experiments of its own, so that places and ties "
+            "are rough; the final compares all on the same ones."
+        )
+    if phase.sets == 1:
+        notes.append(
+            "With one set there is nothing to resample: no entry can be told from another."
+        )
+    elif phase.sets < 10:
+        notes.append(f"{phase.sets} sets are few for a bootstrap: take ties and errors as rough.")
+    if any(row.rank is None for row in rows):
+        notes.append("Entries without an answer for more than 1% of the toys have no place.")
+    return tuple(notes)
