@@ -123,7 +123,7 @@ def _tables_of_toys(session: Session) -> dict[str, str]:
     """The number of the submission of each finished table of toys, by its key."""
     return {
         key: f"{number}"
-        for key, number in session.execute(select(Result.toys, Result.submission_id)).tuples()
+        for key, number in session.execute(select(Result.toys, Result.submission_id))
     }
 
 
