@@ -206,6 +206,12 @@ class EntryProcess:
         interval = to_interval(answer if isinstance(answer, Mapping) else {})
         return Prediction.interval(self._parameter, interval)
 
+    def interrupt(self) -> None:
+        """Kill the process, from any thread: whoever waits for its answer learns of its end."""
+        running = self._running
+        if running is not None:
+            running.kill()
+
     def close(self) -> None:
         """End the process and remove its folders."""
         self._stop()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,20 @@ class Shards:
         if folder.exists():
             with explained(folder):
                 shutil.rmtree(folder)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All finished toys as rows of the table, in no particular order.
+
+        Raises
+        ------
+        DataError
+            If a finished set cannot be read.
+        """
+        for rows in self._open.values():
+            yield from rows.values()
+        for path in sorted(self.folder.glob("set-*.parquet")):
+            taken = self._open.get(int(path.stem.removeprefix("set-")), {})
+            yield from (row for row in self._rows_of(path) if row["toy"] not in taken)
 
     def finish(self, sets: int, toys: int) -> None:
         """Write the failures and then the table of all toys, from finished sets.

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "rank_folders",
     "read_score",
+    "score_document",
     "score_folder",
     "settings_of",
+    "strict",
     "task_of",
 ]
 
@@ -61,24 +63,45 @@ def score_folder(out: Path, *, epsilon: float | None = None, task: Task | None =
             f"{out / TOYS} has {len(toys):,} toys, the settings ask for {settings.n_toys:,}: "
             "delete it and give the command of the run again, which makes it from the shards"
         )
-    score = task.score(toys, epsilon=settings.epsilon if epsilon is None else epsilon)
-    document: dict[str, Any] = {**score.values, "headline": score.headline}
+    score, document = score_document(
+        toys, task, epsilon=settings.epsilon if epsilon is None else epsilon
+    )
     if task.answer == "interval":
-        curves = coverage_curves(toys, task.parameters[0])
-        document["coverage_against"] = {name: c.to_json() for name, c in curves.items()}
         over = _over_best(out, toys, task)
         document["over_best"] = None if over is None else over.to_json()
     made_with = read_provenance(out) or {}
     document |= {
-        "status": {str(k): int(v) for k, v in toys["status"].value_counts().sort_index().items()},
-        "per_set": list(score.per_set),
         "settings": settings.to_json(),
         # What the toys were made with; who scores them again may have other versions.
         "versions": made_with.get("versions", versions_here()),
         "provenance": {k: v for k, v in made_with.items() if k != "versions"},
     }
-    write_json(out / FILE_NAME, _strict(document))
+    write_json(out / FILE_NAME, strict(document))
     return score
+
+
+def score_document(
+    toys: pd.DataFrame, task: Task, *, epsilon: float | None = None
+) -> tuple[Score, dict[str, Any]]:
+    """The score of a table of toys, and what score.json says of the toys alone.
+
+    `epsilon` replaces the task's own. The document may hold NaN: see `strict`.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be scored.
+    """
+    score = task.score(toys, epsilon=epsilon)
+    document: dict[str, Any] = {**score.values, "headline": score.headline}
+    if task.answer == "interval":
+        curves = coverage_curves(toys, task.parameters[0])
+        document["coverage_against"] = {name: c.to_json() for name, c in curves.items()}
+    document |= {
+        "status": {str(k): int(v) for k, v in toys["status"].value_counts().sort_index().items()},
+        "per_set": list(score.per_set),
+    }
+    return score, document
 
 
 def read_score(out: Path) -> dict[str, Any]:
@@ -222,12 +245,12 @@ def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """The value with NaN and infinity, which JSON does not have, as None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
+        return {key: strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     return value

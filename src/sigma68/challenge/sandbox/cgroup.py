@@ -75,9 +75,9 @@ def make_group(limits: Limits, root: Path = _ROOT) -> Group | None:
 
 
 def _limit(folder: Path, limits: Limits) -> None:
-    # Its files lie in memory too, and have their own limit.
+    # Its files lie in memory too, on two disks with limits of their own.
     values = {
-        "memory.max": limits.memory_bytes + limits.disk_bytes,
+        "memory.max": limits.memory_bytes + 2 * limits.disk_bytes,
         "memory.oom.group": 1,
         "pids.max": limits.max_processes + _BESIDES,
     }

@@ -8,6 +8,7 @@ Inside, the root is empty but for the system's programs and libraries, Python an
     /code           the code of sigma68 without its data, read-only
     /train.arrow    the training events, read-only
     /home/entry     its home, empty, on a disk of its own; /tmp is a folder there
+    /dev/shm        memory that its processes share, another disk of its own
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from pathlib import Path
 from sigma68.challenge.sandbox.code import package_folder
 from sigma68.challenge.sandbox.limits import Limits
 
-__all__ = ["HOME", "INSIDE", "Places", "arguments"]
+__all__ = ["DISKS", "HOME", "INSIDE", "Places", "arguments"]
 
 HOME = "/home/entry"
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 (a disk of the sandbox's own)
+DISKS = (HOME, "/dev/shm")  # noqa: S108 (the sandbox's own)
+"""Where an entry may write; each is in memory, and ends with the sandbox."""
 _SYSTEM = (
     "/usr",
     "/etc/ld.so.cache",
@@ -94,7 +96,7 @@ def arguments(
     ):
         command += ["--ro-bind", str(source), str(target)]
     command += ["--proc", "/proc", "--dev", "/dev"]
-    for place in (_SHARED_MEMORY, HOME):
+    for place in DISKS:
         command += ["--perms", "0755", "--dir", str(Path(place).parent)]
         # Everybody's inside, who is one user: whom the folder belongs to is bubblewrap's choice.
         command += ["--perms", "1777", "--size", str(limits.disk_bytes), "--tmpfs", place]

@@ -11,8 +11,8 @@ __all__ = ["Limits"]
 class Limits:
     """Memory and disk in bytes; processes count with their threads; `files` by number.
 
-    Files live in memory: what is on the disk of an entry is not part of its `memory_bytes`, but
-    takes memory of the machine.
+    `disk_bytes` holds for its home and, apart, for /dev/shm. Both live in memory: files are not
+    part of its `memory_bytes`, but take memory of the machine.
     """
 
     memory_bytes: int = 8 << 30

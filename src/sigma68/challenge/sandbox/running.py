@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from sigma68.challenge.sandbox.cgroup import Group
-from sigma68.challenge.sandbox.command import HOME
+from sigma68.challenge.sandbox.command import DISKS
 from sigma68.challenge.sandbox.limits import Limits
 from sigma68.challenge.sandbox.usage import Usage, UsageMeter, memory_exactly
 
@@ -98,6 +98,11 @@ class Running:
             name = f"signal {status}"
         return f"the entry's process was killed by {name}"
 
+    def kill(self) -> None:
+        """Kill its first process, with which a sandbox ends; `end` is still to be called."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._first, signal.SIGKILL)
+
     def end(self) -> None:
         """Kill it and, in a sandbox, everything it has started; returns when they are gone."""
         if self._over.is_set():
@@ -118,8 +123,7 @@ class Running:
         if self.is_sandboxed:
             # With its first process a namespace ends, whatever else runs there. Bubblewrap waits
             # for it: when it is gone, everything is.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._first, signal.SIGKILL)
+            self.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_END_S)
                 return
@@ -137,8 +141,7 @@ class Running:
             excess = self._excess(usage, self._limits)
             if excess and not self._over.is_set():
                 self.excess = excess
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._first, signal.SIGKILL)
+                self.kill()
 
     def _look(self) -> Usage:
         with self._looking:
@@ -154,10 +157,8 @@ class Running:
         # Shared pages were counted once for each who shares them: look closely before judging.
         if too_much and memory_exactly(self._first) > limits.memory_bytes:
             return self._too_much_memory()
-        with contextlib.suppress(OSError):  # it is just beginning, or ending
-            disk = os.statvfs(f"/proc/{self._first}/root{HOME}")
-            if disk.f_files - disk.f_ffree > limits.max_files:
-                return f"it wrote more than {limits.max_files:,} files, the most that it may"
+        if any(_files(self._first, disk) > limits.max_files for disk in DISKS):
+            return f"it wrote more than {limits.max_files:,} files, the most that it may"
         return ""
 
     def _too_much_memory(self) -> str:
@@ -167,3 +168,12 @@ class Running:
     def _meter_group(self) -> None:
         if self._group is not None:
             self._meter.at_least(self._group.cpu_seconds)
+
+
+def _files(pid: int, place: str) -> int:
+    """How many files are on a disk of the sandbox that `pid` began."""
+    try:
+        disk = os.statvfs(f"/proc/{pid}/root{place}")
+    except OSError:  # it is just beginning, or ending
+        return 0
+    return disk.f_files - disk.f_ffree
