@@ -1,0 +1,50 @@
+"""Challenges, their leaderboards, and the description of one entry on them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from sigma68.challenge.rules import challenges, leaderboards
+from sigma68.challenge.rules.refusals import NotFoundError
+from sigma68.challenge.store.tables import Phase
+from sigma68.challenge.web.api.caller import Caller, CallerDep
+from sigma68.challenge.web.api.models import Challenge, LeaderboardOut
+
+__all__ = ["phase_in", "router"]
+
+router = APIRouter(prefix="/challenges", tags=["challenges"])
+
+
+@router.get("")
+def listing(caller: CallerDep) -> list[Challenge]:
+    """All challenges, newest first."""
+    found = challenges.listing(caller.session, hidden=caller.is_organiser)
+    return [Challenge.model_validate(one) for one in found]
+
+
+@router.get("/{slug}")
+def one(caller: CallerDep, slug: str) -> Challenge:
+    """A challenge with its texts (Markdown), limits and phases."""
+    return Challenge.model_validate(caller.challenge(slug))
+
+
+@router.get("/{slug}/phases/{phase_id}/leaderboard")
+def leaderboard(caller: CallerDep, slug: str, phase_id: int) -> LeaderboardOut:
+    """The leaderboard of a phase as this caller may see it now."""
+    phase = phase_in(caller, slug, phase_id)
+    found = leaderboards.leaderboard(caller.session, phase, caller.now, caller.user)
+    return LeaderboardOut.model_validate(found)
+
+
+def phase_in(caller: Caller, slug: str, phase_id: int) -> Phase:
+    """A phase of a challenge.
+
+    Raises
+    ------
+    NotFoundError
+        If the challenge has none of this number.
+    """
+    for phase in caller.challenge(slug).phases:
+        if phase.id == phase_id:
+            return phase
+    raise NotFoundError(f"the challenge {slug} has no phase {phase_id}")
