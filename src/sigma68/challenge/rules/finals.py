@@ -33,14 +33,13 @@ def candidates(session: Session, final: Phase) -> Sequence[Submission]:
     if final.kind != "final" or origin is None:
         raise ConflictError(f"{final.name!r} is no final that draws from a phase")
     wanted = {team_id: best for team_id, (best, _) in best_of_each(session, origin).items()}
-    wanted |= {
-        team_id: submission_id
-        for team_id, submission_id in session.execute(
-            select(Choice.team_id, Choice.submission_id)
-            .join(Submission, Submission.id == Choice.submission_id)
-            .where(Choice.phase_id == origin.id, Submission.status == "finished")
-        )
-    }
+    choices = (
+        select(Choice.team_id, Choice.submission_id)
+        .join(Submission, Submission.id == Choice.submission_id)
+        .where(Choice.phase_id == origin.id, Submission.status == "finished")
+    )
+    for team_id, submission_id in session.execute(choices):
+        wanted[team_id] = submission_id
     return session.scalars(
         select(Submission).where(Submission.id.in_(wanted.values())).order_by(Submission.team_id)
     ).all()
