@@ -72,6 +72,9 @@ def export_all(
     counts: dict[str, int] = {}
     make_folder(folder / "tables")
     with store.read() as session:
+        if store.engine.dialect.name == "postgresql":
+            # Else every statement would see a state of its own.
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         for i, table in enumerate(tables):
             tell(table.name, 0.5 * i / len(tables))
             hidden = frozenset() if secrets else SECRET_COLUMNS.get(table.name, frozenset())

@@ -22,6 +22,7 @@ SEED: Final = "seed.txt"
 """The secret seed of a phase whose toys are the same for all, in hex; read once and removed."""
 
 _FORMAT: Final = "sigma68 phase 1"
+_MOST_TOYS: Final = 10_000_000
 Pool = Literal["scoring", "final"]
 
 
@@ -72,10 +73,13 @@ class PhaseSettings:
         pool = fields.text("pool", "scoring")
         if pool not in get_args(Pool):
             raise ExchangeError(f"{where}: pool must be 'scoring' or 'final', not {pool!r}")
+        sets, toys = fields.whole("sets", least=1), fields.whole("toys", least=1)
+        if sets * toys > _MOST_TOYS:
+            raise ExchangeError(f"{where} asks for more than {_MOST_TOYS:,} toys: ask for fewer")
         return cls(
             task=fields.text("task", longest=64),
-            sets=fields.whole("sets", least=1),
-            toys=fields.whole("toys", least=1),
+            sets=sets,
+            toys=toys,
             source=fields.text("source", "", longest=1024) or None,
             nuisances=tuple(name[:64] for name in nuisances[:100]),
             epsilon=_positive(fields, "epsilon"),
