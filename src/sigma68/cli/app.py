@@ -16,7 +16,20 @@ import typer
 from typer.core import TyperGroup
 
 from sigma68 import __version__
-from sigma68.cli import bias, compare, data, entry, fit, methods, run, score, simulate, tasks, toys
+from sigma68.cli import (
+    bias,
+    compare,
+    data,
+    entry,
+    fit,
+    methods,
+    run,
+    score,
+    simulate,
+    tasks,
+    toys,
+    worker,
+)
 from sigma68.errors import Sigma68Error
 
 __all__ = ["app", "main"]
@@ -113,6 +126,7 @@ app.command("tasks")(tasks.tasks)
 app.command("bias")(bias.bias)
 app.command("toys")(toys.toys)
 app.command("simulate")(simulate.simulate)
+app.command("worker")(worker.worker)
 app.add_typer(data.app, name="data")
 app.add_typer(entry.app, name="entry")
 

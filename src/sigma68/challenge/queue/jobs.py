@@ -201,13 +201,20 @@ def reclaim(session: Session, now: datetime) -> Sequence[int]:
     return [job.id for job in lost]
 
 
-def add_log(session: Session, submission_id: int, text: str, now: datetime) -> None:
-    """Add to what a submission's author reads, up to 64 KiB in all; what is beyond is dropped."""
+def add_log(
+    session: Session, submission_id: int, text: str, now: datetime, *, only_first: bool = False
+) -> None:
+    """Add to what a submission's author reads, up to 64 KiB in all; what is beyond is dropped.
+
+    With `only_first` nothing is added where something stands already.
+    """
     used = session.scalar(
         select(func.coalesce(func.sum(func.length(LogLine.text)), 0)).where(
             LogLine.submission_id == submission_id
         )
     )
+    if used and only_first:
+        return
     left = _MOST_LOG - int(used or 0)
     # NUL cannot be kept by every database.
     clean = text.replace("\0", "").rstrip("\n")[: max(left, 0)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sigma68.challenge.store.stores import Store
-    from sigma68.protocols import Task
 
-__all__ = ["merge", "score_document"]
+__all__ = ["merge"]
 
 
 def merge(store: Store, held: Lease, folder: Path, stop: Callable[[], bool]) -> list[Outcome]:
@@ -36,6 +35,7 @@ def merge(store: Store, held: Lease, folder: Path, stop: Callable[[], bool]) -> 
         If a part's table is missing or cannot be scored.
     """
     from sigma68.discover import load_task
+    from sigma68.score.files import score_document
 
     with store.read() as session:
         phase = session.get_one(Phase, held.phase_id)
@@ -70,7 +70,7 @@ def merge(store: Store, held: Lease, folder: Path, stop: Callable[[], bool]) -> 
         path = folder / f"{submission_id}.parquet"
         table = _joined(store, parts)
         table.to_parquet(path, index=False)
-        document = score_document(table, task, epsilon)
+        _, document = score_document(table, task, epsilon=epsilon)
         outcome = outcome_of(
             submission_id, path, key, task, document, _summed(parts), epsilon=epsilon
         )
@@ -78,27 +78,6 @@ def merge(store: Store, held: Lease, folder: Path, stop: Callable[[], bool]) -> 
         path.unlink()
         outcomes.append(outcome)
     return outcomes
-
-
-def score_document(table: pd.DataFrame, task: Task, epsilon: float | None) -> dict[str, Any]:
-    """What score.json holds of a run, without its settings.
-
-    Raises
-    ------
-    DataError
-        If the table cannot be scored.
-    """
-    from sigma68.score.diagnostics import coverage_curves
-
-    score = task.score(table, epsilon=epsilon)
-    document: dict[str, Any] = {**score.values, "headline": score.headline}
-    if task.answer == "interval":
-        curves = coverage_curves(table, task.parameters[0])
-        document["coverage_against"] = {name: curve.to_json() for name, curve in curves.items()}
-    counts = table["status"].value_counts().sort_index()
-    document["status"] = {str(name): int(n) for name, n in counts.items()}
-    document["per_set"] = [dict(row) for row in score.per_set]
-    return document
 
 
 def _joined(store: Store, parts: Sequence[tuple[int, Piece]]) -> pd.DataFrame:

@@ -69,6 +69,8 @@ def outcome_of(
     """
     import pandas as pd
 
+    from sigma68.score.files import strict
+
     table = pd.read_parquet(toys)
     with toys.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -83,7 +85,7 @@ def outcome_of(
         "failures": dict(costs.failures),
         "toys": key,
         "sha256": sha256,
-        "document": _strict(document),
+        "document": strict(document),
     }
     return Outcome(submission_id, columns, None, log)
 
@@ -124,14 +126,3 @@ def _finite(value: Any) -> float | None:
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     return None
-
-
-def _strict(value: Any) -> Any:
-    """The same without NaN and infinities, which JSON has no words for."""
-    if isinstance(value, Mapping):
-        return {str(name): _strict(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

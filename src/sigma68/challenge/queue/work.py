@@ -141,7 +141,8 @@ def end_part(
                     reason=reason,
                 )
             )
-            jobs.add_log(session, submission_id, log, now)
+            # Where it was told line by line, it stands there already.
+            jobs.add_log(session, submission_id, log, now, only_first=True)
         session.flush()
         finals.pieces_complete(session, phases.find(session, held.phase_id), now)
     return True
@@ -151,7 +152,7 @@ def _write(session: Session, outcome: Outcome, now: datetime) -> None:
     submission = session.get_one(Submission, outcome.submission_id, with_for_update=True)
     if submission.status != "running":
         return
-    jobs.add_log(session, submission.id, outcome.log, now)
+    jobs.add_log(session, submission.id, outcome.log, now, only_first=True)
     submission.ended, submission.reason = now, outcome.reason
     if outcome.result is None:
         submission.status = "failed"

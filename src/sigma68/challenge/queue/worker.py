@@ -150,7 +150,7 @@ class Worker:
             work = work_of(session, held, self.isolate)
         # Named after the seed, which nothing else has: not after a number that another has, too.
         with self._workplace(f"job-{work.plan.to_json()['seed_fingerprint']}") as folder, pulse:
-            verdicts = self._judged(work, folder, pulse, stop) if work.entries else []
+            verdicts = self._judged(work, held.total, folder, pulse, stop) if work.entries else []
             pulse.flush()
             if held.kind == "judge":
                 outcomes = [self._outcome(held, work, one, v) for one, v in verdicts]
@@ -158,7 +158,7 @@ class Worker:
             return self._end_part(held, [self._piece(held, one, v) for one, v in verdicts])
 
     def _judged(
-        self, work: Work, folder: Path, pulse: Pulse, stop: Callable[[], bool]
+        self, work: Work, toys: int, folder: Path, pulse: Pulse, stop: Callable[[], bool]
     ) -> list[tuple[Worked, Verdict]]:
         by_name = {one.name: one for one in work.entries}
         with contextlib.ExitStack() as files:
@@ -170,7 +170,8 @@ class Worker:
                 candidates,
                 work.plan,
                 folder=folder,
-                progress=lambda done, total: pulse.progress(done),
+                # In toys, whatever the judge counts: with all entries, and asked again.
+                progress=lambda done, total: pulse.progress(toys * done // max(total, 1)),
                 log=lambda name, text: pulse.log(by_name[name].submission_id, text),
                 stop=stop,
             )
