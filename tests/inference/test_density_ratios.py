@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pytest
 
 from sigma68.errors import FitError
-from sigma68.inference.density_ratios import Polynomials, RatioEvents, RatioLikelihood
+from sigma68.inference.density_ratios import RatioLikelihood
 from sigma68.inference.diagnostics import correlation, error_breakdown, impacts, profile_scan, pulls
 from sigma68.inference.factors import Factors
+from sigma68.inference.ratio_model import Polynomials, RatioEvents
 from sigma68.inference.surfaces import Surfaces
 from sigma68.seeds import stream
 from sigma68.types import Nuisance, Parameter
@@ -96,6 +97,15 @@ def test_the_sums_are_those_of_plain_arithmetic() -> None:
     plain = 2 * (expected - YIELDS.sum()) - 2 * np.log(ratio).sum() + (theta[1:] ** 2).sum()
     assert model.value(theta, EVENTS) == pytest.approx(plain, abs=1e-6)
     np.testing.assert_allclose(model.log_ratios(theta, EVENTS), np.log(ratio), rtol=1e-6)
+
+
+def test_scores_are_differences() -> None:
+    model = likelihood(SHIFT, RATE, NOISE)
+    at, h = np.array([1.3, 0.5, -0.4, 0.3]), 1e-4
+    scores = model.scores(at, EVENTS)
+    for i, unit in enumerate(h * np.eye(4)):
+        above, below = (model.log_ratios(at + side * unit, EVENTS) for side in (1, -1))
+        np.testing.assert_allclose(scores[i], (above - below) / (2 * h), rtol=1e-3, atol=1e-4)
 
 
 def test_the_interval_is_that_of_minuit() -> None:

@@ -20,8 +20,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,94 +31,17 @@ from sigma68.inference.bounded_newton import Minimum, lowest, minimise, profile_
 from sigma68.inference.factors import Factors
 from sigma68.inference.levels import z_of_level
 from sigma68.inference.profile import ProfileInterval, minuit_interval
-from sigma68.inference.ratio_kernels import ratio_sums
+from sigma68.inference.ratio_model import Polynomials, RatioEvents, RatioModel
 from sigma68.inference.surfaces import Surfaces
-from sigma68.inference.vector import Fit, FitVector, covariance_of
+from sigma68.inference.vector import Fit, covariance_of
 from sigma68.types import LEVEL, Nuisance, Parameter
 
-__all__ = ["Polynomials", "RatioEvents", "RatioLikelihood"]
+__all__ = ["RatioLikelihood"]
 
 Floats = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Polynomials:
-    """Monomials of the shape nuisances, without a constant.
-
-    A nuisance's coordinate is (value - origin) / unit; `origins`, `units` (S,), `exponents` (T, S).
-    """
-
-    shapes: tuple[str, ...]
-    origins: Floats
-    units: Floats
-    exponents: npt.NDArray[np.int64]
-
-    def coordinates(self, values: Mapping[str, float]) -> Floats:
-        """(S,) from values of the nuisances, of which there may be more."""
-        return (np.array([values[name] for name in self.shapes]) - self.origins) / self.units
-
-    def monomials(self, x: Floats) -> Floats:
-        """(T,) at coordinates (S,)."""
-        powers: Floats = np.prod(x[None] ** self.exponents, axis=1)
-        return powers
-
-    def derived(self, x: Floats, by: Sequence[int]) -> Floats:
-        """The monomials and their derivatives by the coordinates `by`, (T, 1 + B + B (B + 1) / 2).
-
-        First derivatives come in the order of `by`, second ones by pairs (0, 0), (1, 0), (1, 1), …
-        """
-        columns = [self.monomials(x)]
-        columns += [self._derivative(x, [a]) for a in by]
-        columns += [self._derivative(x, [a, b]) for i, a in enumerate(by) for b in by[: i + 1]]
-        return np.stack(columns, axis=1)
-
-    def _derivative(self, x: Floats, by: Sequence[int]) -> Floats:
-        factor, powers = np.ones(len(self.exponents)), self.exponents.copy()
-        for a in by:
-            factor *= powers[:, a]
-            powers[:, a] = np.maximum(powers[:, a] - 1, 0)
-        derivative: Floats = factor * np.prod(x[None] ** powers, axis=1)
-        return derivative
-
-
-@dataclass(frozen=True)
-class RatioEvents:
-    """What is observed: events of the unbinned regions, and counts of the further bins.
-
-    Attributes
-    ----------
-    shares
-        g (K, N), which sum to 1 at each event.
-    responses
-        D (K, T, N).
-    counts
-        Of the bins, (J,).
-    weights
-        (N,), None for events that count once each.
-
-    Raises
-    ------
-    FitError
-        If one of these is NaN or infinite.
-    """
-
-    shares: Float32
-    responses: Float32
-    counts: Floats
-    weights: Floats | None = None
-
-    def __post_init__(self) -> None:
-        given = (self.shares, self.responses, self.counts, self.weights)
-        if not all(a is None or np.isfinite(a).all() for a in given):
-            raise FitError("a learned density ratio, or a weight, is NaN or infinite")
-
-    @property
-    def n_events(self) -> int:
-        return int(self.shares.shape[1])
-
-
-class RatioLikelihood(FitVector):
+class RatioLikelihood(RatioModel):
     """-2 ln L of events with learned density ratios, and of counts in control bins.
 
     Parameters
@@ -154,13 +76,12 @@ class RatioLikelihood(FitVector):
         *,
         mc_errors: bool = True,
     ) -> None:
-        super().__init__(parameter, profiled)
+        super().__init__(polynomials, factors, parameter, profiled, fixed)
         n_bins = yields.nominal.shape[1]
         if not 1 <= regions <= n_bins:
             raise ValueError(f"{regions} of {n_bins} regions cannot be unbinned")
         self.yields, self.regions = yields, regions
-        self.polynomials, self.factors = polynomials, factors
-        self.fixed, self.mc_errors = dict(fixed), mc_errors
+        self.mc_errors = mc_errors
 
         def of(bins: slice, *, errors: bool) -> BinnedLikelihood:
             own = yields.of_bins(bins)
@@ -168,11 +89,7 @@ class RatioLikelihood(FitVector):
 
         self.inclusive = of(slice(0, regions), errors=False)
         self.control = of(slice(regions, None), errors=mc_errors) if regions < n_bins else None
-        missing = sorted(set(polynomials.shapes) - set(self.names) - set(self.fixed))
-        if missing:
-            raise ValueError(f"no value for {', '.join(missing)}: profile or fix each")
         self._at_zero = float(yields.nominal[:, :regions].sum())
-        self._shapes = [n for n in polynomials.shapes if n in self.names]
 
     def value(self, point: Floats, events: RatioEvents) -> float:
         """-2 ln L at a vector (P,); infinite where something observed is not expected."""
@@ -189,7 +106,7 @@ class RatioLikelihood(FitVector):
         else:
             value, gradient, hessian = self.control.derivatives(theta, events.counts)
         expected, slope, curvature = self.inclusive.expectation(theta)
-        log_sum, first, second = self._log_ratios(theta, events)
+        log_sum, first, second = self.summed(theta, events)
         if not (math.isfinite(log_sum) and math.isfinite(value)):
             return math.inf, np.full(n, np.nan), np.full((n, n), np.nan)
         value += 2 * (float(expected.sum()) - self._at_zero) - 2 * log_sum
@@ -280,14 +197,6 @@ class RatioLikelihood(FitVector):
         counts = events.counts if self.control is None else self.control.expected(point)
         return replace(events, weights=weights * np.exp(log_ratio), counts=counts)
 
-    def log_ratios(self, point: Floats, events: RatioEvents) -> Floats:
-        """The logarithm of R at each event, (N,), in plain NumPy."""
-        values = self._values(np.asarray(point, np.float64))
-        m = self.polynomials.monomials(self.polynomials.coordinates(values))
-        response = np.exp(np.einsum("t,ktn->kn", m, events.responses.astype(np.float64)))
-        ratio: Floats = np.log(self.factors.scales(values) @ (events.shares * response))
-        return ratio
-
     def known(self, events: RatioEvents, fit: Fit) -> RatioLikelihood:
         """The likelihood with the simulation's factors of the control bins at their best fit."""
         if self.control is None:
@@ -321,76 +230,3 @@ class RatioLikelihood(FitVector):
             except FitError as error:
                 reason = str(error)
         raise FitError(f"{reason}, from each of {len(begins)} starts")
-
-    def _values(self, theta: Floats) -> dict[str, float]:
-        """Values of everything by its name; nuisances follow z beyond where they are clipped."""
-        values = {**self.fixed, self.parameter.name: float(theta[0])}
-        for nuisance, z in zip(self.profiled, theta[1:], strict=True):
-            at = nuisance.location + nuisance.width * float(z)
-            values[nuisance.name] = math.exp(at) if nuisance.prior == "lognormal" else at
-        return values
-
-    def _chain(self, values: Mapping[str, float]) -> tuple[Floats, Floats]:
-        """First and second derivatives of the values by the vector, both (P,)."""
-        first, second = np.ones(len(self.names)), np.zeros(len(self.names))
-        for i, nuisance in enumerate(self.profiled, 1):
-            first[i] = nuisance.width
-            if nuisance.prior == "lognormal":
-                first[i] *= values[nuisance.name]
-                second[i] = nuisance.width**2 * values[nuisance.name]
-        return first, second
-
-    def _log_ratios(self, theta: Floats, events: RatioEvents) -> tuple[float, Floats, Floats]:
-        """The sum of w ln R with gradient (P,) and Hessian (P, P)."""
-        values = self._values(theta)
-        v1, v2 = self._chain(values)
-        scales = self.factors.scales(values)
-        by_value, by_two = self.factors.derivatives(values, self.names)
-        c1 = by_value * v1[:, None]
-        c2 = by_two * np.multiply.outer(v1, v1)[:, :, None]
-        c2[range(len(v1)), range(len(v1))] += by_value * v2[:, None]
-        places = [self.names.index(name) for name in self._shapes]
-        sums = ratio_sums(
-            np.ascontiguousarray(events.shares, np.float32),
-            np.ascontiguousarray(events.responses, np.float32),
-            np.ones(events.n_events) if events.weights is None else events.weights,
-            scales,
-            np.ascontiguousarray(c1.T),
-            np.ascontiguousarray(self._columns(values, places, v1, v2)),
-        )
-        log_sum, a, b, c, outer = sums
-        n = len(theta)
-        move = np.zeros((n, n + len(places)))
-        move[:, :n] = np.eye(n)
-        shaped = np.zeros((n, n))
-        first = c1 @ a
-        for i, place in enumerate(places):
-            move[place, n + i] = 1.0
-            first[place] += scales @ b[:, i]
-            across = c1 @ b[:, i]
-            shaped[:, place] += across
-            shaped[place, :] += across
-            for o, other in enumerate(places):
-                shaped[place, other] += scales @ c[:, i, o]
-        return log_sum, first, c2 @ a + shaped - move @ outer @ move.T
-
-    def _columns(
-        self, values: Mapping[str, float], places: Sequence[int], v1: Floats, v2: Floats
-    ) -> npt.NDArray[Any]:
-        """Monomials and their derivatives by the shapes' places in the vector, for the kernel."""
-        p = self.polynomials
-        own = [p.shapes.index(name) for name in self._shapes]
-        columns = p.derived(p.coordinates(values), own)
-        slope = v1[list(places)] / p.units[own]
-        bend = v2[list(places)] / p.units[own]
-        n = len(own)
-        pair = 1 + n
-        by_x = columns[:, 1 : 1 + n].copy()
-        for i in range(n):
-            columns[:, 1 + i] = by_x[:, i] * slope[i]
-            for o in range(i + 1):
-                columns[:, pair] *= slope[i] * slope[o]
-                if i == o:
-                    columns[:, pair] += by_x[:, i] * bend[i]
-                pair += 1
-        return columns

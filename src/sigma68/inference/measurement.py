@@ -30,7 +30,7 @@ from sigma68.learning.binning import BinChoice, choose_edges, correlation, count
 from sigma68.protocols import Pool, Progress, ScaledProcesses, Task
 from sigma68.types import Labelled, Nuisance, Parameter
 
-__all__ = ["BinnedMeasurement", "Score", "measure_templates"]
+__all__ = ["BinnedMeasurement", "Score", "measure_templates", "process_factors"]
 
 Floats = npt.NDArray[np.float64]
 Score = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
@@ -128,6 +128,7 @@ def measure_templates(
     choice: BinChoice,
     *,
     max_moved_rows: int | None,
+    edges: npt.NDArray[np.float32] | None = None,
     progress: Progress | None = None,
 ) -> tuple[BinnedMeasurement, Closure | None]:
     """Bins, templates and surfaces from a pool that the score was not trained on.
@@ -141,6 +142,8 @@ def measure_templates(
         Events; nominal templates use all of them, responses to nuisances `max_moved_rows`.
     profiled
         Names of the nuisances to profile.
+    edges
+        Inner edges of the bins, ascending; None to have them chosen.
 
     Raises
     ------
@@ -153,10 +156,11 @@ def measure_templates(
     say("filling templates", 0.0)
     events = pool.labelled()
     scores = _scores(score, events)
-    edges = choose_edges(scores, events.weights, events.labels, events.hard_event, choice)
+    if edges is None:
+        edges = choose_edges(scores, events.weights, events.labels, events.hard_event, choice)
     nominal, variance = _filled(events, scores, edges)
     processes = events.process_names
-    factors = Factors(_factors(task, events))
+    factors = Factors(process_factors(task, events))
     del events, scores
     scaling = {name for names in factors.of_component for name in names}
     moving = [n for n in task.nuisances if n.name in profiled and n.name not in scaling]
@@ -198,7 +202,8 @@ def _scores(score: Score, events: Labelled) -> npt.NDArray[np.float32]:
     return scores
 
 
-def _factors(task: Task, events: Labelled) -> tuple[tuple[str, ...], ...]:
+def process_factors(task: Task, events: Labelled) -> tuple[tuple[str, ...], ...]:
+    """Names of what multiplies the rate of each process, as the task or else the labels say."""
     if isinstance(task, ScaledProcesses):
         return tuple(task.process_factors.get(name, ()) for name in events.process_names)
     signal = {int(p) for p in np.unique(events.process[events.labels == 1])}

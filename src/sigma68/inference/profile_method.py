@@ -180,10 +180,15 @@ class ProfileMethod(ABC):
             self.score,
             [n.name for n in self.profiled],
             self.bin_choice,
+            edges=self.edges(calibration),
             max_moved_rows=self.max_moved_rows,
             progress=progress,
         )
         self._likelihood = None
+
+    def edges(self, calibration: Pool) -> npt.NDArray[np.float32] | None:
+        """Inner edges of the bins where the method has its own; None for those of `bins`."""
+        return None
 
     def counts(self, observation: Observation) -> Floats:
         """Events per bin of the score, (J,).

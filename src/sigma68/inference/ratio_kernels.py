@@ -20,15 +20,25 @@ import math
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["BLOCK", "ratio_sums"]
+__all__ = ["BLOCK", "ratio_scores", "ratio_sums"]
+
+Floats = npt.NDArray[np.float64]
 
 BLOCK = 512
 """Events that one thread handles at a time."""
 _MOST = 20.0  # of the logarithm of a response: beyond, a polynomial may say anything
 
 
-def ratio_sums(shares, responses, weights, scales, slopes, monomials):  # type: ignore[no-untyped-def]
+def ratio_sums(
+    shares: npt.NDArray[np.float32],
+    responses: npt.NDArray[np.float32],
+    weights: Floats,
+    scales: Floats,
+    slopes: Floats,
+    monomials: Floats,
+) -> tuple[float, Floats, Floats, Floats, Floats]:
     """The sums over all events.
 
     Parameters
@@ -155,3 +165,41 @@ def _collect(h, dq, w, m, s, own, at_a, at_b, at_c):  # type: ignore[no-untyped-
             own[at_c + a * s + b] = total
             own[at_c + b * s + a] = total
             pair += 1
+
+
+@numba.njit(cache=True, parallel=True, fastmath={"contract", "reassoc"}, error_model="numpy")
+def ratio_scores(shares, responses, scales, slopes, monomials, places, out):  # type: ignore[no-untyped-def]
+    """Write the derivatives of ln R by the vector at each event to `out` (P, N), float32.
+
+    `places` (S,) are those of the shapes in the vector; the others as in `ratio_sums`, of the
+    monomials only the first 1 + S columns.
+    """
+    k, n_terms = responses.shape[0], responses.shape[1]
+    n_events, p, s = shares.shape[1], slopes.shape[1], len(places)
+    for block in numba.prange(-(-n_events // BLOCK)):
+        first = block * BLOCK
+        m = min(BLOCK, n_events - first)
+        q = np.empty((1 + s, BLOCK))
+        ratio, g = np.zeros(BLOCK), np.zeros((p, BLOCK))
+        for j in range(k):
+            q[:] = 0.0
+            for t in range(n_terms):
+                for c in range(1 + s):
+                    factor = monomials[t, c]
+                    if factor != 0.0:
+                        for e in range(m):
+                            q[c, e] += factor * responses[j, t, first + e]
+            for e in range(m):
+                q[0, e] = shares[j, first + e] * math.exp(min(max(q[0, e], -_MOST), _MOST))
+                ratio[e] += scales[j] * q[0, e]
+            for i in range(p):
+                slope = slopes[j, i]
+                if slope != 0.0:
+                    for e in range(m):
+                        g[i, e] += slope * q[0, e]
+            for a in range(s):
+                for e in range(m):
+                    g[places[a], e] += scales[j] * q[0, e] * q[1 + a, e]
+        for i in range(p):
+            for e in range(m):
+                out[i, first + e] = g[i, e] / ratio[e]

@@ -30,7 +30,7 @@ from sigma68.protocols import Progress
 from sigma68.seeds import stream
 from sigma68.types import Labelled
 
-__all__ = ["train_network"]
+__all__ = ["follow", "layers_of", "torch_with", "train_network"]
 
 _AT_ONCE = 65536  # events, where nothing is learned from them
 _STEPS = 20  # in a pass at least, where events are few, as long as batches are not tiny
@@ -63,7 +63,7 @@ def train_network(
     )
     inside = _Side(*everything, torch.from_numpy(np.flatnonzero(~outside)))
     aside = _Side(*everything, torch.from_numpy(np.flatnonzero(outside)))
-    with _torch_with(settings.seed):
+    with torch_with(settings.seed):
         layers = _train(inside, aside, settings, progress)
     return Network(events.names, maps, layers, settings.threads)
 
@@ -79,7 +79,7 @@ class _Side:
 
 
 @contextmanager
-def _torch_with(seed: int) -> Iterator[None]:
+def torch_with(seed: int) -> Iterator[None]:
     """Torch with the random numbers that were asked for, on one thread; then as it was before."""
     before = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
@@ -117,7 +117,7 @@ def _train(
             optimiser.step()
             schedule.step()
             taken += 1
-            _follow(mean, net, min(settings.averaging, (1 + taken) / (10 + taken)))
+            follow(mean, net, min(settings.averaging, (1 + taken) / (10 + taken)))
             if progress is not None:
                 progress("training the network", taken / (passes * per_pass))
         now = _mean_loss(mean, aside)
@@ -129,7 +129,7 @@ def _train(
                 break
     if progress is not None:
         progress("training the network", 1.0)
-    return _layers(best)
+    return layers_of(best)
 
 
 def _network(n_in: int, settings: NetworkSettings) -> nn.Sequential:
@@ -159,12 +159,12 @@ def _mean_loss(net: nn.Module, side: _Side) -> float:
 
 
 @torch.no_grad()
-def _follow(mean: nn.Module, net: nn.Module, share: float) -> None:
+def follow(mean: nn.Module, net: nn.Module, share: float) -> None:
     for old, new in zip(mean.parameters(), net.parameters(), strict=True):
         old.lerp_(new, 1.0 - share)
 
 
-def _layers(net: nn.Sequential) -> tuple[Layer, ...]:
+def layers_of(net: nn.Sequential) -> tuple[Layer, ...]:
     return tuple(
         Layer(*(part.detach().numpy().astype(np.float32, copy=True) for part in (m.weight, m.bias)))
         for m in net

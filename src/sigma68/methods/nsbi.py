@@ -1,0 +1,268 @@
+"""`nsbi`: learned scores of every parameter, counted in cells that simulation calibrates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.errors import DataError, FitError
+from sigma68.inference.factors import Factors
+from sigma68.inference.measurement import process_factors
+from sigma68.inference.profile_method import ProfileMethod
+from sigma68.inference.ratio_model import RatioEvents, RatioModel
+from sigma68.learning.binning import BinChoice
+from sigma68.learning.files import read_bytes, read_document, write_bytes, write_document
+from sigma68.learning.partition import Partition, PartitionChoice, grow
+from sigma68.learning.ratios import RatioNetwork, RatioSettings, train_ratios
+from sigma68.protocols import Pool, Progress, Task
+from sigma68.types import LEVEL
+
+__all__ = ["Nsbi"]
+
+Float32 = npt.NDArray[np.float32]
+
+_NETWORK: Final = "ratios.safetensors"
+_CELLS: Final = "cells.json"
+_AT_ONCE: Final = 1 << 17
+"""Events whose network outputs are held at a time."""
+_OF_NETWORK = (
+    "units",
+    "hidden_layers",
+    "passes",
+    "batch",
+    "learning_rate",
+    "weight_decay",
+    "patience",
+    "reach",
+    "taught",
+    "seed",
+    "threads",
+)
+
+
+class Nsbi(ProfileMethod):
+    """Neural simulation-based inference: optimal observables, counted, with nuisances profiled.
+
+    A network learns what share of events each process has and how each follows the nuisances that
+    move events (`sigma68.learning.ratios`). The derivatives of an event's expected density by the
+    parameter and by every nuisance, at one point, are then the observables whose sums over events
+    hold what these say of all of them (Brehmer et al., PRD 98, 052004 (2018)); one more is their
+    combination that profiling leaves of the parameter's (Alsing and Wandelt, MNRAS Lett. 488, L93
+    (2019)). Events are counted in cells of these (`sigma68.learning.partition`), and what is
+    expected in a cell at any values of the nuisances is counted in simulation. A network that has
+    learned badly costs width, not coverage.
+
+    Training needs the extra `torch`; a trained model does without.
+
+    Parameters
+    ----------
+    task
+        A task that asks for an interval on one parameter that scales the signal.
+    profiled
+        Names of the nuisances to fit; None for all. The others are taken to be off.
+    level
+        Confidence level of the intervals.
+    mc_errors
+        Whether the likelihood knows that templates come from finite simulation.
+    clip
+        Whether intervals are cut at the parameter's range, where the truth must lie.
+    max_moved_rows, max_cell_rows
+        At most so many events are used to measure what nuisances do, and to choose cells; None for
+        all.
+    cells, steps
+        See `sigma68.learning.partition.PartitionChoice`.
+    units, hidden_layers, passes, batch, learning_rate, weight_decay, patience, reach, taught, seed,
+    threads
+        See `sigma68.learning.ratios.RatioSettings`.
+    """
+
+    name: ClassVar[str] = "nsbi"
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        profiled: Collection[str] | None = None,
+        level: float = LEVEL,
+        mc_errors: bool = True,
+        clip: bool = False,
+        max_moved_rows: int | None = 5_000_000,
+        max_cell_rows: int | None = 1_000_000,
+        cells: int = PartitionChoice.cells,
+        steps: int = PartitionChoice.steps,
+        units: int = RatioSettings.units,
+        hidden_layers: int = RatioSettings.hidden_layers,
+        passes: int = RatioSettings.passes,
+        batch: int = RatioSettings.batch,
+        learning_rate: float = RatioSettings.learning_rate,
+        weight_decay: float = RatioSettings.weight_decay,
+        patience: int = RatioSettings.patience,
+        reach: float = RatioSettings.reach,
+        taught: bool = RatioSettings.taught,
+        seed: int = RatioSettings.seed,
+        threads: int = RatioSettings.threads,
+    ) -> None:
+        super().__init__(
+            task,
+            profiled=profiled,
+            level=level,
+            mc_errors=mc_errors,
+            clip=clip,
+            max_moved_rows=max_moved_rows,
+            bins=BinChoice(),
+        )
+        self.max_cell_rows = max_cell_rows
+        self.partition_choice = PartitionChoice(cells=cells, steps=steps)
+        self.network_settings = RatioSettings(
+            units=units,
+            hidden_layers=hidden_layers,
+            passes=passes,
+            batch=batch,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            patience=patience,
+            reach=reach,
+            taught=taught,
+            seed=seed,
+            threads=threads,
+        )
+        self.ratios: RatioNetwork | None = None
+        self.factors: Factors | None = None
+        self.partition: Partition | None = None
+        self.efficient: npt.NDArray[np.float32] | None = None
+
+    def train_score(self, events: Pool, progress: Progress | None) -> None:
+        """Train the network of ratios."""
+        some = events.labelled(max_rows=_FEW)
+        self.factors = Factors(process_factors(self.task, some))
+        scaling = {name for names in self.factors.of_component for name in names}
+        moving = [n for n in self.profiled if n.name not in scaling]
+        self.ratios = train_ratios(events, moving, self.network_settings, progress)
+        self.__dict__.pop("model", None)
+
+    def edges(self, calibration: Pool) -> Float32:
+        """Choose the cells; between their numbers lie the edges."""
+        events = calibration.labelled(max_rows=self.max_cell_rows)
+        scores = self.scores(events.values)
+        prior = np.array([0.0, *np.ones(len(self.profiled))])
+        weighted = scores * events.weights
+        information = weighted @ scores.T.astype(np.float64) + np.diag(prior)
+        # A nuisance that nothing depends on has no score, and its prior stands alone.
+        self.efficient = np.linalg.pinv(information)[0].astype(np.float32)
+        observables = np.concatenate([scores, (self.efficient @ scores)[None]])
+        self.partition = grow(observables, scores, events.weights, prior, self.partition_choice)
+        return np.arange(self.partition.n_cells - 1, dtype=np.float32) + np.float32(0.5)
+
+    def scores(self, values: npt.NDArray[np.floating[Any]]) -> Float32:
+        """Derivatives of events' expected densities by the parameter and the nuisances' z, (P, N).
+
+        Raises
+        ------
+        FitError
+            If a feature or an output is NaN or infinite, or the method is not trained yet.
+        """
+        ratios, model = self._trained(), self.model
+        at = model.point(1.0)
+        out = np.empty((len(model.names), values.shape[1]), np.float32)
+        for first in range(0, values.shape[1], _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            shares, responses = ratios.evaluate(values[:, part])
+            out[:, part] = model.scores(at, RatioEvents(shares, responses, np.empty(0)))
+        if not np.isfinite(out).all():
+            raise FitError("a learned score is NaN or infinite")
+        return out
+
+    def score(self, values: npt.NDArray[np.floating[Any]]) -> Float32:
+        """The number of the cell of events, (n_features, n_events) to (n_events,).
+
+        Raises
+        ------
+        FitError
+            If a feature or an output is NaN or infinite, or the method is not trained yet.
+        """
+        if self.partition is None or self.efficient is None:
+            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+        scores = self.scores(values)
+        observables = np.concatenate([scores, (self.efficient @ scores)[None]])
+        return self.partition.cells(observables).astype(np.float32)
+
+    @cached_property
+    def model(self) -> RatioModel:
+        """The learned density ratio as a function of parameter and nuisances.
+
+        Raises
+        ------
+        FitError
+            If the method is not trained yet.
+        """
+        polynomials = self._trained().polynomials
+        if self.factors is None:
+            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+        left = [n for n in self.task.nuisances if n not in self.profiled]
+        return RatioModel(
+            polynomials,
+            self.factors,
+            self.task.parameters[0],
+            self.profiled,
+            {n.name: n.off for n in left},
+        )
+
+    def write_score(self, folder: Path) -> None:
+        """Write `ratios.safetensors` and `cells.json`."""
+        ratios = self._trained()
+        if self.partition is None or self.efficient is None or self.factors is None:
+            raise FitError(f"{self.name} is not trained yet: call fit first")
+        write_bytes(folder / _NETWORK, ratios.network.to_bytes())
+        document = {
+            "ratios": ratios.to_json(),
+            "factors": [list(names) for names in self.factors.of_component],
+            "efficient": self.efficient.tolist(),
+            "partition": self.partition.to_json(),
+        }
+        write_document(folder / _CELLS, document)
+
+    def read_score(self, folder: Path) -> None:
+        """Read `ratios.safetensors` and `cells.json`."""
+        document = read_document(folder / _CELLS)
+        names = tuple(feature.name for feature in self.task.features)
+        n_scores = 1 + len(self.profiled)
+        try:
+            parts = document["ratios"], document["partition"]
+            factors = Factors(tuple(tuple(map(str, own)) for own in document["factors"]))
+            efficient = np.asarray(document["efficient"], np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{folder / _CELLS} is damaged ({error!r}): train again") from error
+        self.ratios = RatioNetwork.from_parts(
+            read_bytes(folder / _NETWORK), parts[0], names, self.network_settings.threads
+        )
+        fits = len(factors.of_component) == self.ratios.n_processes
+        if not fits or efficient.shape != (n_scores,) or not np.isfinite(efficient).all():
+            raise DataError(f"{folder / _CELLS} does not fit the method's nuisances: train again")
+        self.factors, self.efficient = factors, efficient
+        self.partition = Partition.from_json(parts[1], n_scores + 1)
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that this method was made with."""
+        network = asdict(self.network_settings)
+        return {
+            **self.shared_settings(),
+            "max_cell_rows": self.max_cell_rows,
+            "cells": self.partition_choice.cells,
+            "steps": self.partition_choice.steps,
+            **{name: network[name] for name in _OF_NETWORK},
+        }
+
+    def _trained(self) -> RatioNetwork:
+        if self.ratios is None:
+            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+        return self.ratios
+
+
+_FEW: Final = 10_000
+"""Events that are enough to see which processes there are."""
