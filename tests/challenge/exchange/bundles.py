@@ -75,7 +75,7 @@ def small() -> dict[str, Any]:
 def write_folder(
     folder: Path, document: dict[str, Any] | str | None = None, **files: bytes
 ) -> Path:
-    """Write a bundle as a folder; names of `files` have __ for / and a dot before their ending."""
+    """Write a bundle as a folder, with `files` beside or in place of the usual ones."""
     text = document if isinstance(document, str) else yaml.safe_dump(document or SMALL)
     everything = {"competition.yaml": text.encode(), **FILES, **files}
     for name, content in everything.items():

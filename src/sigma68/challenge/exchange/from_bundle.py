@@ -182,7 +182,7 @@ class _Making:
         before: Phase | None = None
         given = self.described.phases
         for i, phase in enumerate(given):
-            following = given[i + 1].start if i + 1 < len(given) else None
+            following = self._opens(given[i + 1]) if i + 1 < len(given) else None
             settings = self._phase(phase, following, before)
             settings = replace(settings, name=_distinct(settings.name, names))
             names.add(settings.name)
@@ -196,11 +196,11 @@ class _Making:
         if len(phase.tasks) > 1:
             self.notes.append(f"the phase {phase.name!r} has several tasks: the first one is taken")
         own = asked.settings
-        server = Fields(own.server if own else {}, f"the phase {phase.name!r}: server")
+        server = self._server(phase)
         kind = self._kind(phase, server, before)
         return phase_rules.PhaseSettings(
             name=_line(phase.name, 60) or f"Phase {phase.index + 1}",
-            opens=_nearly(phase.start, server.moment("opens")),
+            opens=self._opens(phase),
             closes=self._closes(phase, following, server),
             kind=kind,
             sets=(own.sets if own else asked.sets) or 10,
@@ -213,6 +213,14 @@ class _Making:
             draws_from=before.id if kind == "final" and before is not None else None,
             parts=server.whole("parts", 1, least=1),
         )
+
+    def _server(self, phase: BundlePhase) -> Fields:
+        """What a server of ours said of the phase; empty if none did."""
+        own = self.asked[phase.tasks[0]].settings
+        return Fields(own.server if own else {}, f"the phase {phase.name!r}: server")
+
+    def _opens(self, phase: BundlePhase) -> datetime:
+        return _nearly(phase.start, self._server(phase).moment("opens"))
 
     def _kind(
         self, phase: BundlePhase, server: Fields, before: Phase | None
@@ -319,5 +327,5 @@ def _line(text: str, most: int) -> str:
 
 
 def _nearly(said: datetime, exact: datetime | None) -> datetime:
-    """The exact time where the bundle means it, but for the second that its format costs."""
-    return exact if exact is not None and abs(exact - said) <= timedelta(seconds=1) else said
+    """The exact time where the bundle means it, but for the two seconds that its format can cost."""
+    return exact if exact is not None and abs(exact - said) < timedelta(seconds=2) else said
