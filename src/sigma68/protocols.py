@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ComponentSource",
     "DeferredPool",
+    "HasInvariants",
     "HasLikelihood",
     "KnownBest",
     "KnownComponents",
@@ -273,6 +274,20 @@ class KnownComponents(Protocol):
         DataError
             If a feature is missing.
         """
+        ...
+
+
+@runtime_checkable
+class HasInvariants(Protocol):
+    """A task that knows symmetries of its events: features that these leave as they are.
+
+    Networks that are given them need not learn the symmetries.
+    """
+
+    invariants: tuple[Feature, ...]
+
+    def invariant(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Invariant features of events, (n_features, n) to (n_invariants, n)."""
         ...
 
 

@@ -32,6 +32,7 @@ from sigma68.errors import DataError
 from sigma68.learning.balance import held_out
 from sigma68.learning.fit_network import follow, layers_of, torch_with
 from sigma68.learning.input_maps import InputMaps, learn_maps, seen_by_kernels
+from sigma68.learning.inputs import Inputs
 from sigma68.learning.network import Network
 from sigma68.learning.ratios import RatioNetwork, RatioSettings, ratio_polynomials
 from sigma68.protocols import ComponentSource, Pool, Progress
@@ -50,6 +51,7 @@ _FIRST = 0.1  # what responses begin as, over what they can become
 def fit_ratios(
     pool: Pool,
     nuisances: Sequence[Nuisance],
+    inputs: Inputs,
     settings: RatioSettings | None = None,
     progress: Progress | None = None,
 ) -> RatioNetwork:
@@ -67,14 +69,15 @@ def fit_ratios(
     off = pool.labelled()
     yields = _yields(off)
     polynomials = ratio_polynomials(nuisances)
-    maps = _maps(off, yields, settings)
+    given = inputs(off.values)
+    maps = _maps(given, inputs.names, off, yields, settings)
     say("asking the densities", 0.0)
     kept_out = _kept_out(off, settings)
     targets = _true_shares(pool, off) if settings.taught else None
-    inside = _Side.of(off, kept_out, False, maps, yields, targets)
-    aside = _Side.of(off, kept_out, True, maps, yields, targets)
+    inside = _Side.of(off, given, inputs.names, kept_out, False, maps, yields, targets)
+    aside = _Side.of(off, given, inputs.names, kept_out, True, maps, yields, targets)
     with torch_with(settings.seed):
-        course = _Course(pool, tuple(nuisances), polynomials.exponents, settings)
+        course = _Course(pool, tuple(nuisances), inputs, settings)
         checks = [course.moved(aside, course.point(-1 - i)) for i in range(_CHECKS)]
         net = course.train(inside, aside, checks, progress)
     layers = layers_of(net)
@@ -82,7 +85,7 @@ def fit_ratios(
     last, k = layers[-1], len(yields)
     scale = np.concatenate([np.ones(k), np.tile(course.scale.numpy(), k)]).astype(np.float32)
     layers = (*layers[:-1], type(last)(last.weights * scale[:, None], last.bias * scale))
-    network = Network(off.names, maps, layers, settings.threads)
+    network = Network(inputs.names, maps, layers, settings.threads)
     return RatioNetwork(network, polynomials, yields)
 
 
@@ -107,6 +110,8 @@ class _Side:
     def of(
         cls,
         events: Labelled,
+        given: npt.NDArray[np.float32],
+        names: tuple[str, ...],
         kept_out: npt.NDArray[np.bool_],
         aside: bool,
         maps: InputMaps,
@@ -124,7 +129,7 @@ class _Side:
         per_weight = chosen.sum() / k / sums
         weights = events.weights[chosen] * per_weight[events.process[chosen]]
         return cls(
-            torch.from_numpy(maps.apply(events.values[:, chosen], events.names)),
+            torch.from_numpy(maps.apply(given[:, chosen], names)),
             torch.from_numpy(events.process[chosen].astype(np.int64)),
             torch.from_numpy(weights.astype(np.float32)),
             None if targets is None else torch.from_numpy(targets[chosen]),
@@ -161,12 +166,13 @@ class _Course:
         self,
         pool: Pool,
         nuisances: tuple[Nuisance, ...],
-        exponents: npt.NDArray[np.int64],
+        inputs: Inputs,
         settings: RatioSettings,
     ) -> None:
-        self.pool, self.nuisances = pool, nuisances
-        self.exponents, self.settings = exponents, settings
+        self.pool, self.nuisances, self.inputs = pool, nuisances, inputs
+        self.settings = settings
         self.polynomials = ratio_polynomials(nuisances)
+        self.exponents = exponents = self.polynomials.exponents
         # Monomials are of very different size: each at its largest is one.
         largest = np.ones(len(exponents))
         for s, nuisance in enumerate(nuisances):
@@ -205,7 +211,7 @@ class _Course:
         x = self.polynomials.coordinates(values)
         return _Moved(
             torch.from_numpy(self.polynomials.monomials(x).astype(np.float32)) * self.scale,
-            torch.from_numpy(side.maps.apply(events.values[:, at], events.names)),
+            torch.from_numpy(side.maps.apply(self.inputs(events.values[:, at]), self.inputs.names)),
             torch.from_numpy(process),
             torch.from_numpy((events.weights[at] * side.per_weight[process]).astype(np.float32)),
             mate,
@@ -334,12 +340,17 @@ def _yields(off: Labelled) -> npt.NDArray[np.float64]:
     return np.bincount(off.process, off.weights, minlength=len(off.process_names)).astype(float)
 
 
-def _maps(off: Labelled, yields: npt.NDArray[np.float64], settings: RatioSettings) -> InputMaps:
-    """Maps of the features, learned with all processes weighing the same."""
+def _maps(
+    given: npt.NDArray[np.float32],
+    names: tuple[str, ...],
+    off: Labelled,
+    yields: npt.NDArray[np.float64],
+    settings: RatioSettings,
+) -> InputMaps:
+    """Maps of the inputs, learned with all processes weighing the same."""
     weights = off.weights / np.where(yields > 0, yields, 1.0)[off.process]
     inside = ~_kept_out(off, settings)
-    values = seen_by_kernels(off.values)
-    return learn_maps(values, (weights * inside).astype(np.float32), off.names)
+    return learn_maps(seen_by_kernels(given), (weights * inside).astype(np.float32), names)
 
 
 def _true_shares(pool: Pool, off: Labelled) -> npt.NDArray[np.float32] | None:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from sigma68.errors import DataError, MissingExtraError
 from sigma68.inference.ratio_model import Polynomials
 from sigma68.inference.surfaces import coordinate
+from sigma68.learning.inputs import Inputs
 from sigma68.learning.network import Network
 from sigma68.protocols import Pool, Progress
 from sigma68.types import FloatArray, Nuisance
@@ -88,7 +89,7 @@ class RatioNetwork:
         return len(self.yields)
 
     def evaluate(self, values: FloatArray) -> tuple[Float32, Float32]:
-        """Shares g (K, N) and responses D (K, T, N) at events (n_features, N).
+        """Shares g (K, N) and responses D (K, T, N) at inputs of events (n_inputs, N).
 
         Raises
         ------
@@ -118,7 +119,11 @@ class RatioNetwork:
 
     @classmethod
     def from_parts(
-        cls, content: bytes | bytearray, document: dict[str, Any], names: tuple[str, ...], threads: int
+        cls,
+        content: bytes | bytearray,
+        document: dict[str, Any],
+        names: tuple[str, ...],
+        threads: int,
     ) -> RatioNetwork:
         """The network of `Network.to_bytes` and the document of `to_json`.
 
@@ -171,6 +176,7 @@ def ratio_polynomials(nuisances: Sequence[Nuisance]) -> Polynomials:
 def train_ratios(
     pool: Pool,
     nuisances: Sequence[Nuisance],
+    inputs: Inputs,
     settings: RatioSettings | None = None,
     progress: Progress | None = None,
 ) -> RatioNetwork:
@@ -180,6 +186,8 @@ def train_ratios(
     ----------
     nuisances
         Those that move events.
+    inputs
+        What of an event the network is given.
 
     Raises
     ------
@@ -198,4 +206,4 @@ def train_ratios(
         raise MissingExtraError(
             "training a network needs torch, which is not installed: pip install 'sigma68[torch]'"
         ) from error
-    return fit_ratios(pool, nuisances, settings, progress)
+    return fit_ratios(pool, nuisances, inputs, settings, progress)

@@ -18,6 +18,7 @@ from sigma68.inference.profile_method import ProfileMethod
 from sigma68.inference.ratio_model import RatioEvents, RatioModel
 from sigma68.learning.binning import BinChoice
 from sigma68.learning.files import read_bytes, read_document, write_bytes, write_document
+from sigma68.learning.inputs import Inputs
 from sigma68.learning.partition import Partition, PartitionChoice, grow
 from sigma68.learning.ratios import RatioNetwork, RatioSettings, train_ratios
 from sigma68.protocols import Pool, Progress, Task
@@ -132,6 +133,7 @@ class Nsbi(ProfileMethod):
             seed=seed,
             threads=threads,
         )
+        self.inputs = Inputs.of(task)
         self.ratios: RatioNetwork | None = None
         self.factors: Factors | None = None
         self.partition: Partition | None = None
@@ -143,7 +145,7 @@ class Nsbi(ProfileMethod):
         self.factors = Factors(process_factors(self.task, some))
         scaling = {name for names in self.factors.of_component for name in names}
         moving = [n for n in self.profiled if n.name not in scaling]
-        self.ratios = train_ratios(events, moving, self.network_settings, progress)
+        self.ratios = train_ratios(events, moving, self.inputs, self.network_settings, progress)
         self.__dict__.pop("model", None)
 
     def edges(self, calibration: Pool) -> Float32:
@@ -172,7 +174,7 @@ class Nsbi(ProfileMethod):
         out = np.empty((len(model.names), values.shape[1]), np.float32)
         for first in range(0, values.shape[1], _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
-            shares, responses = ratios.evaluate(values[:, part])
+            shares, responses = ratios.evaluate(self.inputs(values[:, part]))
             out[:, part] = model.scores(at, RatioEvents(shares, responses, np.empty(0)))
         if not np.isfinite(out).all():
             raise FitError("a learned score is NaN or infinite")
@@ -230,7 +232,7 @@ class Nsbi(ProfileMethod):
     def read_score(self, folder: Path) -> None:
         """Read `ratios.safetensors` and `cells.json`."""
         document = read_document(folder / _CELLS)
-        names = tuple(feature.name for feature in self.task.features)
+        names = self.inputs.names
         n_scores = 1 + len(self.profiled)
         try:
             parts = document["ratios"], document["partition"]

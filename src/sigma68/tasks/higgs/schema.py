@@ -16,6 +16,7 @@ __all__ = [
     "EXPECTED_EVENTS",
     "FEATURES",
     "FEATURE_TABLE",
+    "INVARIANTS",
     "IS_SIGNAL",
     "LUMINOSITY_FB",
     "PRIMARIES",
@@ -108,3 +109,30 @@ SUM_PT: Final = 24
 PT_RATIO: Final = 25
 MET_PHI_CENTRALITY: Final = 26
 LEP_ETA_CENTRALITY: Final = 27
+
+_INVARIANT_TABLE: Final = (
+    Feature("log_had_pt", r"$\ln p_T^{\tau}$"),
+    Feature("had_eta", r"$|\eta^{\tau}|$"),
+    Feature("log_lep_pt", r"$\ln p_T^{\ell}$"),
+    Feature("lep_eta", r"$\eta^{\ell}$"),
+    Feature("lep_phi", r"$|\Delta\phi(\ell, \tau)|$", "rad"),
+    Feature("met_along", r"$\sinh^{-1}$ of MET along $\tau$"),
+    Feature("met_across", r"$\sinh^{-1}$ of MET across $\tau$"),
+    Feature("n_jets", r"$N_{\mathrm{jets}}$"),
+    Feature("log_jet_all_pt", r"$\ln \sum p_T^{\mathrm{jets}}$"),
+    Feature("log_jet1_pt", r"$\ln p_T^{j_1}$"),
+    Feature("jet1_eta", r"$\eta^{j_1}$"),
+    Feature("jet1_cos", r"$\cos\Delta\phi(j_1, \tau)$"),
+    Feature("jet1_sin", r"$\sin\Delta\phi(j_1, \tau)$"),
+    Feature("log_jet2_pt", r"$\ln p_T^{j_2}$"),
+    Feature("jet2_eta", r"$\eta^{j_2}$"),
+    Feature("jet2_cos", r"$\cos\Delta\phi(j_2, \tau)$"),
+    Feature("jet2_sin", r"$\sin\Delta\phi(j_2, \tau)$"),
+    Feature("neutrino_lep", r"$\sinh^{-1}$ of MET given to $\ell$"),
+    Feature("neutrino_had", r"$\sinh^{-1}$ of MET given to $\tau$"),
+    Feature("log_mass_collinear", r"$\ln m_{\tau\tau}$, collinear"),
+    Feature("mass_transverse_had", r"$m_T(\tau, E_T^{\mathrm{miss}})$", "GeV"),
+    Feature("mass_transverse_all", r"$m_T(\tau, \ell, E_T^{\mathrm{miss}})$", "GeV"),
+)
+INVARIANTS: Final[tuple[Feature, ...]] = _INVARIANT_TABLE + _DERIVED_TABLE
+"""Features that turning and mirroring an event leaves as they are, see `invariants`."""

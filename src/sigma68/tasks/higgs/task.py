@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
 from sigma68.tasks.higgs.nuisance import FACTORS, MU, NUISANCES, check_nuisances, process_scales
-from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES
+from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES, INVARIANTS
 from sigma68.tasks.higgs.sources import DEFAULT, NAMES, spelled
 from sigma68.types import (
     AnswerKind,
@@ -21,6 +21,8 @@ from sigma68.types import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from sigma68.tasks.higgs.emulate.components import EmulatedComponents
@@ -40,6 +42,7 @@ class Higgs:
     features: tuple[Feature, ...] = FEATURE_TABLE
     default_source: str | None = DEFAULT
     process_factors: Mapping[str, tuple[str, ...]] = FACTORS
+    invariants: tuple[Feature, ...] = INVARIANTS
     sources: tuple[str, ...] = NAMES
     """Names that `open` knows, beside paths."""
 
@@ -66,6 +69,12 @@ class Higgs:
     def spelled(self, source: str) -> str | None:
         """The one way to write a source that is a name, None for a path (see `sources.spelled`)."""
         return spelled(source)
+
+    def invariant(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Features that turning and mirroring an event leaves as they are, (n_invariants, n)."""
+        from sigma68.tasks.higgs.invariants import invariants
+
+        return invariants(values)
 
     def components(self) -> EmulatedComponents:
         """The processes of emulated events and their densities, for methods that need these."""
