@@ -27,6 +27,7 @@ from sigma68.challenge.exchange.origins import Asked, asked_by, task_with
 from sigma68.challenge.exchange.phase_settings import PhaseSettings
 from sigma68.challenge.rules import challenges
 from sigma68.challenge.rules import phases as phase_rules
+from sigma68.challenge.rules.accounts import find, require_organiser
 from sigma68.challenge.store.tables import Challenge, Phase, User
 from sigma68.errors import ExchangeError
 from sigma68.printable import printable
@@ -57,7 +58,7 @@ def import_bundle(
     path: Path,
     now: datetime,
     *,
-    by: str,
+    by: str | None = None,
     slug: str | None = None,
     task: str | None = None,
     source: str | None = None,
@@ -67,7 +68,7 @@ def import_bundle(
     Parameters
     ----------
     by:
-        The name of the organiser whose challenge it is.
+        The name of the organiser whose challenge it is; the first one if left out.
     slug:
         Its name in addresses; made from the title if left out.
     task, source:
@@ -275,14 +276,19 @@ class _Making:
         )
 
 
-def _organiser(session: Session, name: str) -> User:
-    from sigma68.challenge.rules.accounts import find, require_organiser
-
-    found = find(session, name)
-    if found is None:
+def _organiser(session: Session, name: str | None) -> User:
+    """The organiser of that name, or the first there is."""
+    if name is None:
+        first = select(User).where(User.role == "organiser", User.disabled.is_(False))
+        found = session.scalar(first.order_by(User.id).limit(1))
+        if found is None:
+            raise ExchangeError("there is no organiser here yet: make somebody one first")
+        return found
+    named = find(session, name)
+    if named is None:
         raise ExchangeError(f"there is no user {name!r} here: name an organiser")
-    require_organiser(found)
-    return found
+    require_organiser(named)
+    return named
 
 
 def _store_logo(store: Store, bundle: OpenBundle) -> str | None:
