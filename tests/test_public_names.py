@@ -148,7 +148,7 @@ SURFACE: dict[str, set[str]] = {
 ERRORS = {
     *("Sigma68Error", "InputError", "DataError", "NuisanceError", "SettingsError", "EntryError"),
     *("DownloadError", "OutputError", "MissingExtraError", "ModelMismatchError", "FitError"),
-    "ProtocolError",
+    *("ExchangeError", "ProtocolError"),
 }
 
 
