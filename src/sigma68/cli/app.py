@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from sigma68 import __version__
 from sigma68.cli import (
     bias,
+    challenge,
     compare,
     data,
     entry,
@@ -25,6 +26,7 @@ from sigma68.cli import (
     methods,
     run,
     score,
+    serve,
     simulate,
     tasks,
     toys,
@@ -126,9 +128,11 @@ app.command("tasks")(tasks.tasks)
 app.command("bias")(bias.bias)
 app.command("toys")(toys.toys)
 app.command("simulate")(simulate.simulate)
+app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.add_typer(data.app, name="data")
 app.add_typer(entry.app, name="entry")
+app.add_typer(challenge.app, name="challenge")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -100,7 +100,7 @@ class Posted:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-async def _posted(request: Request) -> Posted:
+async def _posted(request: Request) -> AsyncIterator[Posted]:
     """The form, if it brings the visitor's own token.
 
     Raises
@@ -116,12 +116,13 @@ async def _posted(request: Request) -> Posted:
     if ticket is None:
         raise expired
     data = await request.form(max_files=1, max_fields=200, max_part_size=1 << 18)
-    token = data.get("form_token")
-    if not isinstance(token, str) or not house.tickets.is_form_token(ticket, token):
+    try:
+        token = data.get("form_token")
+        if not isinstance(token, str) or not house.tickets.is_form_token(ticket, token):
+            raise expired
+        yield Posted(data)
+    finally:
         await data.close()
-        raise expired
-    request.state.form = data
-    return Posted(data)
 
 
 PostedDep = Annotated[Posted, Depends(_posted)]

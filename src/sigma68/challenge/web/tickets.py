@@ -38,7 +38,8 @@ class Tickets:
 
     def seal(self, purpose: str, content: Any, now: datetime) -> str:
         """`content` (JSON) as text for a cookie of `purpose`, signed, with the time it was made."""
-        return self._serializer(purpose).dumps([int(now.timestamp()), content])
+        sealed = self._serializer(purpose).dumps([int(now.timestamp()), content])
+        return str(sealed)
 
     def open(self, purpose: str, text: str, now: datetime, lasts: timedelta | None = None) -> Any:
         """What `seal` was given; None if it was not ours, for another purpose, or is too old."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from sigma68.challenge.rules import accounts, tokens
 from sigma68.challenge.rules.refusals import ForbiddenError, RefusedError, SignInError
+from sigma68.challenge.store.tables import User
 from sigma68.challenge.web.api.caller import Caller, CallerDep, ChangerDep
 from sigma68.challenge.web.api.models import Me, TokenOut
 
@@ -94,7 +95,7 @@ def sign_in(caller: ChangerDep, given: Credentials) -> NewToken:
     return NewToken(token=text, **TokenOut.model_validate(made).model_dump())
 
 
-def _sign_in(caller: Caller, name: str, password: str) -> accounts.User:
+def _sign_in(caller: Caller, name: str, password: str) -> User:
     """The user, wrong passwords counted as on the page.
 
     Raises

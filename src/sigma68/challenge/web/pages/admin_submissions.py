@@ -49,7 +49,7 @@ def listing(
         "admin_submissions.html",
         edited=challenge,
         phase=shown,
-        status=status,
+        chosen_status=status,
         statuses=("queued", "running", "finished", "failed", "cancelled"),
         rows=rows[:_ROWS],
         page=page,

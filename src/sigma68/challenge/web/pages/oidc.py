@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from sigma68.challenge.rules import accounts
 from sigma68.challenge.rules.refusals import ForbiddenError, NotFoundError, RefusedError
+from sigma68.challenge.store.tables import User
 from sigma68.challenge.web.oidc import OidcError, Person, Provider, Question
 from sigma68.challenge.web.visits import Visit, VisitDep, local_path
 
@@ -64,7 +65,7 @@ def back(visit: VisitDep) -> Response:
     return response
 
 
-def _newcomer(visit: Visit, session: Session, person: Person) -> accounts.User:
+def _newcomer(visit: Visit, session: Session, person: Person) -> User:
     if not visit.house.settings.registration:
         raise ForbiddenError("nobody can register here: ask the organisers for an account")
     visit.house.limiter.count("register", visit.address, visit.now)
