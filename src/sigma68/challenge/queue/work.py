@@ -67,11 +67,12 @@ def work_of(session: Session, held: Lease, isolate: Isolation) -> Work:
         select(Phase).where(Phase.id == held.phase_id).options(joinedload(Phase.challenge))
     )
     assert phase is not None  # a job's foreign key  # noqa: S101
-    query = select(Submission).where(Submission.status == "running").order_by(Submission.id)
+    query = select(Submission).order_by(Submission.id)
     if held.submission_id is not None:
-        query = query.where(Submission.id == held.submission_id)
+        query = query.where(Submission.id == held.submission_id, Submission.status == "running")
     else:
-        query = query.where(Submission.phase_id == phase.id)
+        # Those that wait for another part that broke off, too: all parts have all entries.
+        query = query.where(Submission.phase_id == phase.id, Submission.status != "cancelled")
     found = session.scalars(query.options(joinedload(Submission.entry))).all()
     purpose = (
         ("submission", *(one.key for one in found))

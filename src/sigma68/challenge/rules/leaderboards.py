@@ -109,9 +109,19 @@ def leaderboard(
         return Leaderboard((), why, indicative, now, ())
     # What was made up to now is everything, whatever the time is.
     rows = _rows(session, phase, None if until == now else until)
-    if phase.kind == "final" and not rows and state(phase, now) == "closed":
+    if not rows and state(phase, now) == "closed" and _is_awaited(session, phase):
         return Leaderboard((), f"{phase.name!r} is still being judged", indicative, until, ())
     return Leaderboard(rows, None, indicative, until, _notes(phase, rows))
+
+
+def _is_awaited(session: Session, phase: Phase) -> bool:
+    """Whether a final has results to come: it has not begun, or is being judged."""
+    under_way = select(Submission.id).where(
+        Submission.phase_id == phase.id, Submission.status.in_(("queued", "running"))
+    )
+    return phase.kind == "final" and (
+        phase.started is None or session.scalar(under_way.limit(1)) is not None
+    )
 
 
 def best_of_each(
@@ -207,6 +217,8 @@ def _places(
 def _groups(
     session: Session, phase: Phase, names: tuple[str, ...], memory: _Memory
 ) -> tuple[tuple[str, ...], ...]:
+    if not names:
+        return ()
     missing = [int(n) for n in names if phase.kind == "final" or int(n) not in memory.scores]
     loaded = {
         submission_id: unpacked(sums)

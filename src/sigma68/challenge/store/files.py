@@ -88,7 +88,7 @@ class Files:
         with contextlib.suppress(FileNotFoundError):
             self.system.rm_file(self._path(key))
 
-    def keys(self) -> dict[str, datetime]:
+    def stored(self) -> dict[str, datetime]:
         """All keys, with the time (UTC) each was stored."""
         self.system.invalidate_cache()
         found = self.system.find(self.root, detail=True)
@@ -99,7 +99,7 @@ class Files:
     ) -> list[str]:
         """Remove the files that are older than `age` and not among `wanted`; their keys."""
         orphans = [
-            key for key, stored in self.keys().items() if key not in wanted and now - stored >= age
+            key for key, since in self.stored().items() if key not in wanted and now - since >= age
         ]
         for key in orphans:
             # A temporary name is no key, yet has to go.
