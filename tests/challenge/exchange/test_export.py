@@ -236,7 +236,7 @@ def test_an_export_that_was_changed_is_refused_and_leaves_nothing(
     with pytest.raises(ExchangeError, match=words):
         import_all(copy, an_export)
     assert set(counts(copy).values()) == {0}
-    assert copy.files.keys() == {}
+    assert copy.files.stored() == {}
 
 
 def test_files_that_changed_are_noticed(new_store: OpenStore, an_export: Path) -> None:
