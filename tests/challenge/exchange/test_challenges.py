@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -13,8 +15,10 @@ import pytest
 import yaml
 from sqlalchemy import select
 
+from sigma68.challenge.exchange import ingest, scoring
 from sigma68.challenge.exchange.bundle_read import open_bundle
 from sigma68.challenge.exchange.from_bundle import import_bundle
+from sigma68.challenge.exchange.phase_settings import PhaseSettings
 from sigma68.challenge.exchange.to_bundle import export_bundle
 from sigma68.challenge.new import new_entry
 from sigma68.challenge.rules.refusals import ForbiddenError
@@ -96,7 +100,9 @@ def test_the_phases_are_codabenchs(full_store: Store, tmp_path: Path) -> None:
     assert [p.title for p in told.pages] == ["Rules"]
 
 
-def test_the_programs_of_a_bundle_judge_a_submission(full_store: Store, tmp_path: Path) -> None:
+def test_the_programs_of_a_bundle_judge_a_submission(
+    full_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with full_store.write() as session:
         for phase in session.scalars(select(Phase)):
             phase.sets, phase.toys = 2, 3
@@ -124,7 +130,12 @@ def test_the_programs_of_a_bundle_judge_a_submission(full_store: Store, tmp_path
         *("result_0.json", "result_1.json", "test_settings.json", "ingestion_duration.json"),
         "toys.parquet",
     }
-    run_program(bundle.root.folder / task.scoring_program, container)
+    program = bundle.root.folder / task.scoring_program
+    # In this process, which has imported already what draws figures.
+    monkeypatch.setattr(sys, "argv", command_of(program, container)[1:])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(program / "scoring.py"), run_name="__main__")
+    assert ended.value.code == 0
     scores = json.loads((tmp_path / "app/output/scores.json").read_text())
     keys = {column.key for column in bundle.challenge.leaderboards[0].columns}
     assert keys <= set(scores)
@@ -133,14 +144,20 @@ def test_the_programs_of_a_bundle_judge_a_submission(full_store: Store, tmp_path
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def run_program(program: Path, container: dict[str, Path]) -> None:
+def command_of(program: Path, container: dict[str, Path]) -> list[str]:
     """The command of a program, as Codabench gives it, with other folders."""
     command = yaml.safe_load((program / "metadata.yaml").read_text())["command"]
     words = [str(container.get(word, word)) for word in command.split()]
     assert words[0] == "python3"
+    return [sys.executable, *words[1:]]
+
+
+def run_program(program: Path, container: dict[str, Path]) -> None:
     done = subprocess.run(
-        [sys.executable, *words[1:]],
+        command_of(program, container),
         cwd=program,
+        # Without bubblewrap, as containers are: the submission runs beside the program.
+        env={**os.environ, "PATH": str(Path(sys.executable).parent)},
         capture_output=True,
         text=True,
         check=False,
@@ -149,10 +166,10 @@ def run_program(program: Path, container: dict[str, Path]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_submission_that_cannot_be_judged_says_why(tmp_path: Path) -> None:
-    from sigma68.challenge.exchange import ingest, scoring
-    from sigma68.challenge.exchange.phase_settings import PhaseSettings
-
+def test_a_submission_that_cannot_be_judged_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_hide", lambda: None)
     settings = PhaseSettings("gaussian", 1, 2)
     (tmp_path / "settings.json").write_text(settings.to_text())
     (tmp_path / "entry").mkdir()
@@ -250,3 +267,32 @@ def test_a_bundle_that_does_not_tell_its_task_needs_one(full_store: Store, tmp_p
         import_bundle(full_store, write_zip(tmp_path / "b.zip"), NOW, by="Nobody")
     with pytest.raises(ForbiddenError):
         import_bundle(full_store, write_zip(tmp_path / "b.zip"), NOW, by="Ann", task="gaussian")
+
+
+def test_a_container_needs_no_server(tmp_path: Path) -> None:
+    code = (
+        "import sys, sigma68.challenge.exchange.ingest, sigma68.challenge.exchange.scoring; "
+        "print({'sqlalchemy', 'yaml', 'fastapi'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_settings_of_a_program_are_checked() -> None:
+    settings = PhaseSettings("gaussian", 2, 3, "name", ("shift",), 0.02, server={"slug": "x"})
+    assert PhaseSettings.from_text(settings.to_text(), "here") == settings
+    good = json.loads(settings.to_text())
+    for change, words in (
+        ({"format": "other"}, "not of the form"),
+        ({"sets": 0}, "sets must be 1 to"),
+        ({"sets": 10**7}, "more than 10,000,000 toys"),
+        ({"nuisances": "shift"}, "must be a list of names"),
+        ({"pool": "train"}, "pool must be"),
+        ({"epsilon": -1}, "epsilon must be a positive number"),
+        ({"epsilon": "1"}, "epsilon must be a number"),
+        ({"predict_seconds": float("inf")}, "must be a positive number"),
+    ):
+        with pytest.raises(ExchangeError, match=words):
+            PhaseSettings.from_text(json.dumps(good | change), "here")
+    with pytest.raises(ExchangeError, match="is not JSON"):
+        PhaseSettings.from_text("{", "here")

@@ -1,9 +1,9 @@
 """What the ingestion program of a bundle does: one submission, all toys of its phase.
 
-It runs in a container of somebody else's, beside the submission and as the same user, so it
-leaves nothing about: the seed is removed before the submission's first line runs, truths stay
-in memory until its last process has ended, toys come in an order that tells nothing, and what the
-submission may have put among the results is swept away.
+It runs in a container of somebody else's. Where that can, the submission runs in a sandbox; where
+not, beside this program and as the same user, so that nothing is left about: the seed is removed
+before the submission's first line runs, truths stay in memory until its last process has ended,
+toys come in an order that tells nothing, and what it may have put among the results is swept away.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sigma68.files import explained, make_folder, replacing, write_json
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sigma68.challenge.sandbox.box import Box
     from sigma68.protocols import Pools, Task
     from sigma68.types import ToyResult
 
@@ -106,11 +107,28 @@ def _answers(
         train,
         predict_seconds=settings.predict_seconds,
         fit_seconds=settings.fit_seconds,
+        box=_box(settings, scratch / "code"),
     ) as process:
         process.start()
         process.fit()
         worker = Worker(asked, task, pools[settings.pool], process.predict, process.ensure_ready)
         return [worker.run(s, t, lambda: None) for s, t in order]
+
+
+def _box(settings: PhaseSettings, folder: Path) -> Box:
+    """A sandbox if this container can make one; its code is copied to `folder`."""
+    from sigma68.challenge.sandbox.box import Sandbox, Trusted
+    from sigma68.challenge.sandbox.limits import Limits
+    from sigma68.challenge.sandbox.probe import probe
+
+    why = probe()
+    if why is not None:
+        print(f"the submission runs without a sandbox: {why}", file=sys.stderr)  # noqa: T201
+        return Trusted()
+    folder.mkdir()
+    names = ("memory_bytes", "max_processes", "disk_bytes")
+    told = {name: settings.server[name] for name in names if name in settings.server}
+    return Sandbox(Limits(**told), folder)
 
 
 def _write(toys: pd.DataFrame, task: Task, settings: PhaseSettings, output: Path) -> None:
