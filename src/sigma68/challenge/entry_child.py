@@ -173,6 +173,8 @@ def _explain(error: BaseException, folder: Path) -> dict[str, str]:
             sentence = f"it imports {error.name!r}, and no package {package!r} is installed here"
         elif isinstance(error, SystemExit):
             sentence = f"it called sys.exit({error.code!r})"
+        elif isinstance(error, MemoryError):
+            sentence = f"it asked for more memory than there is for it ({kind}: {words})"
         if where:
             sentence += f" ({where})"
     text = "".join(traceback.format_exception(error))
