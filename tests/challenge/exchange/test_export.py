@@ -156,6 +156,17 @@ def test_an_import_needs_an_empty_server(full_store: Store, tmp_path: Path) -> N
     assert counts(full_store) == before
 
 
+def test_an_import_leaves_another_servers_files_alone(
+    new_store: OpenStore, an_export: Path
+) -> None:
+    copy = new_store("copy")
+    copy.files.put("entries/one.zip", an_export / "manifest.json")
+    with pytest.raises(ExchangeError, match="of its own"):
+        import_all(copy, an_export)
+    assert set(copy.files.stored()) == {"entries/one.zip"}
+    assert set(counts(copy).values()) == {0}
+
+
 def test_passwords_are_gone_and_can_be_set(new_store: OpenStore, an_export: Path) -> None:
     copy = new_store("copy")
     import_all(copy, an_export)

@@ -59,6 +59,7 @@ def import_all(store: Store, folder: Path, *, progress: Progress | None = None) 
     try:
         with store.write() as session:
             _require_empty(session, tables)
+            _require_no_files(store, manifest)
             for i, (key, name) in enumerate(manifest.stored.items()):
                 tell("files", 0.5 * i / len(manifest.stored))
                 _put(store, key, folder / name)
@@ -83,6 +84,15 @@ def _require_empty(session: Session, tables: list[Table]) -> None:
             raise ExchangeError(
                 f"the server holds {table.name} already: import into one that has never been used"
             )
+
+
+def _require_no_files(store: Store, manifest: Manifest) -> None:
+    """Another server's files must be neither replaced nor, if this fails, removed."""
+    there = sorted(set(store.files.stored()) & set(manifest.stored))
+    if there:
+        raise ExchangeError(
+            f"the store of files holds {there[0]} already: import into one of its own"
+        )
 
 
 def _put(store: Store, key: str, path: Path) -> None:
