@@ -14,6 +14,9 @@ from sigma68.challenge.entry_process import EntryProcess
 from sigma68.challenge.failures import EntryToyError
 from sigma68.challenge.imports import missing_packages
 from sigma68.challenge.opening import Entry, open_entry
+from sigma68.challenge.sandbox.box import Box, Sandbox, Trusted
+from sigma68.challenge.sandbox.limits import Limits
+from sigma68.challenge.sandbox.probe import require
 from sigma68.errors import EntryError, SettingsError
 from sigma68.protocols import Pools, Progress, Task
 from sigma68.run.truth import draw_truth
@@ -43,12 +46,14 @@ def check_entry(
     seed: int = 0,
     fit_seconds: float = 3600.0,
     predict_seconds: float = 20.0,
+    sandbox: bool = False,
     report: Callable[[Finding], None] | None = None,
     progress: Progress | None = None,
 ) -> list[Finding]:
     """Open, load, fit and ask the entry at `path` on a few toys of `task`.
 
-    `report` is called with each finding as it is made, `progress` while events are. Stops at the
+    With `sandbox` it is shut in (`sigma68.challenge.sandbox`); without, it may do what this process
+    may. `report` is called with each finding as it is made, `progress` while events are. Stops at the
     first error that makes going on pointless.
 
     Raises
@@ -57,7 +62,11 @@ def check_entry(
         If the task needs data and none is given, or `toys` is less than 1.
     DataError
         If the data is not what the task needs.
+    IsolationError
+        If `sandbox` is asked for and this machine has none.
     """
+    if sandbox:
+        require()
     if toys < 1:
         raise SettingsError(f"a check needs at least 1 toy, not {toys}")
     if data is None and task.default_source is None:
@@ -88,7 +97,12 @@ def check_entry(
         for warning in caught:
             note("warning", "data", str(warning.message))
         with EntryProcess(
-            entry, task, pools.train, predict_seconds=predict_seconds, fit_seconds=fit_seconds
+            entry,
+            task,
+            pools.train,
+            predict_seconds=predict_seconds,
+            fit_seconds=fit_seconds,
+            box=_box(Path(workdir)) if sandbox else Trusted(),
         ) as process:
             for level, what, words in _run(process, task, pools, toys, seed):
                 note(level, what, words)
@@ -96,6 +110,12 @@ def check_entry(
 
 
 _Words = tuple[Level, str, str]
+
+
+def _box(workdir: Path) -> Box:
+    code = workdir / "code"
+    code.mkdir()
+    return Sandbox(Limits(), code)
 
 
 def _look_at_files(entry: Entry) -> Iterator[_Words]:

@@ -30,6 +30,14 @@ def check(
     seed: Annotated[int, typer.Option(min=0, help="Seed of those pseudo-experiments.")] = 0,
     fit_seconds: Annotated[float, typer.Option(help="Time limit of fit, in s.")] = 3600.0,
     predict_seconds: Annotated[float, typer.Option(help="Time limit of one predict, in s.")] = 20.0,
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox/--trusted",
+            help="Shut the entry in, as a challenge does (anybody's), or let it do what you may "
+            "do (your own).",
+        ),
+    ] = False,
 ) -> None:
     """Say on a few toys whether an entry will run.
 
@@ -39,6 +47,8 @@ def check(
         sigma68 entry check my-entry --task gaussian
 
         sigma68 entry check entry.zip --data events.parquet --toys 10
+
+        sigma68 entry check entry.zip --sandbox
     """
     from sigma68.challenge.check import check_entry
     from sigma68.cli.console import plain_steps
@@ -52,6 +62,7 @@ def check(
         seed=seed,
         fit_seconds=fit_seconds,
         predict_seconds=predict_seconds,
+        sandbox=sandbox,
         report=_show,
         progress=plain_steps("preparing"),
     )

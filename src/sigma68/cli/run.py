@@ -75,6 +75,14 @@ def run(
             "clip (end them there)."
         ),
     ] = "extend",
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox/--trusted",
+            help="With --entry: shut it in, as a challenge does (anybody's), or let it do what you "
+            "may do (your own).",
+        ),
+    ] = False,
 ) -> None:
     """Run a method or an entry on many toys.
 
@@ -92,11 +100,15 @@ def run(
         sigma68 run bdt --calibrate 2000 --out bdt-calibrated
 
         sigma68 run --entry entry.zip --data events.parquet --out entry-run
+
+        sigma68 run --entry strangers.zip --sandbox --out strangers-run
     """
     if out is None:
         raise SettingsError("say where the results go: --out FOLDER")
     if (method is None) == (entry is None):
         raise SettingsError("give either a METHOD (see: sigma68 methods) or --entry, and not both")
+    if sandbox and entry is None:
+        raise SettingsError("--sandbox is for an --entry: methods run as part of this program")
 
     from sigma68.cli.console import run_bar, say
     from sigma68.cli.verdict import print_verdict
@@ -125,7 +137,7 @@ def run(
     )
     cores = len(os.sched_getaffinity(0)) if workers is None else workers
     with run_bar(f"{settings.subject} on {chosen.name}") as progress:
-        evaluate(settings, out, workers=cores, progress=progress, retrain=retrain)
+        evaluate(settings, out, workers=cores, progress=progress, retrain=retrain, sandbox=sandbox)
     score = score_folder(out)
     report = write_report(out)
     print_verdict(out, score)

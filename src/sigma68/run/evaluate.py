@@ -49,12 +49,14 @@ def evaluate(
     progress: ProgressCallback | None = None,
     models: Path | None = None,
     retrain: bool = False,
+    sandbox: bool = False,
 ) -> Path:
     """Run, or go on with, all toys of `settings` in the folder `out`; returns the folder.
 
     The toys do not depend on `workers`, nor on how often the run was interrupted. `models`
     takes the place of the model cache; `retrain` trains again though a model is there, and is
-    refused once toys of the earlier model are.
+    refused once toys of the earlier model are. With `sandbox` an entry is shut in
+    (`sigma68.challenge.sandbox`); without, it may do what this process may.
 
     Raises
     ------
@@ -64,7 +66,13 @@ def evaluate(
         If `out` cannot be written, or another run is writing to it.
     DataError, EntryError, ModelMismatchError, MissingExtraError
         If what the run needs cannot be used.
+    IsolationError
+        If `sandbox` is asked for and this machine has none.
     """
+    if sandbox:
+        from sigma68.challenge.sandbox.probe import require
+
+        require()
     if workers < 1:
         raise SettingsError(f"workers must be 1 or more, not {workers}")
     out = Path(out)
@@ -79,7 +87,7 @@ def evaluate(
             return out
         clean_parts(out)
         with scratch_folder() as scratch:
-            run = _Run(settings, out, task, progress)
+            run = _Run(settings, out, task, progress, sandbox)
             run.prepare(scratch, models, retrain, workers)
             _write_settings(settings, out)
             run.all_toys(scratch, workers)
@@ -90,12 +98,18 @@ class _Run:
     """One sitting of a run whose folder is locked."""
 
     def __init__(
-        self, settings: RunSettings, out: Path, task: Task, progress: ProgressCallback | None
+        self,
+        settings: RunSettings,
+        out: Path,
+        task: Task,
+        progress: ProgressCallback | None,
+        sandbox: bool,
     ) -> None:
         self.settings = settings
         self.out = out
         self.task = task
         self.progress = progress
+        self.sandbox = sandbox
         self.start: dict[str, Any] = {}
 
     def prepare(self, scratch: Path, models: Path | None, retrain: bool, workers: int) -> None:
@@ -213,6 +227,7 @@ class _Run:
         entry = open_entry(Path(str(self.settings.entry)), scratch)
         pools.prepare("train", progress=self._step("training events"))
         self.start["workdir"] = str(scratch)
+        self.start["sandbox"] = self.sandbox
         self.start["train"] = str(export_train(pools.train, scratch / "train.arrow"))
         return entry.fingerprint
 

@@ -13,6 +13,7 @@ import json
 import os
 import select
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -34,6 +35,7 @@ from sigma68.types import Observation, Prediction, Status, ToyResult
 
 if TYPE_CHECKING:
     from sigma68.challenge.entries import EntryProcess
+    from sigma68.challenge.sandbox.box import Box
 
 __all__ = ["Worker", "main"]
 
@@ -131,8 +133,18 @@ def _entry(settings: RunSettings, task: Task, start: dict[str, Any]) -> EntryPro
         Path(start["train"]),
         predict_seconds=settings.predict_seconds,
         fit_seconds=settings.fit_seconds,
+        box=_box(start),
         threads=int(os.environ["OMP_NUM_THREADS"]),  # this worker's share of the cores
     )
+
+
+def _box(start: dict[str, Any]) -> Box:
+    from sigma68.challenge.sandbox.box import Sandbox, Trusted
+    from sigma68.challenge.sandbox.limits import Limits
+
+    if not start["sandbox"]:
+        return Trusted()
+    return Sandbox(Limits(), Path(tempfile.mkdtemp(prefix="code-", dir=start["workdir"])))
 
 
 class _CleanUp:
