@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from sigma68.challenge.queue.worker import Judge, Worker
@@ -143,3 +146,21 @@ def furnish(world: World, **public: object) -> World:
         )
         world.challenge_id, world.public_id, world.final_id = challenge.id, opened.id, final.id
     return world
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A closed server to copy: making its tables takes longer than a test."""
+    made = make_world(tmp_path_factory.mktemp("template"))
+    made.store.close()
+    return made
+
+
+@pytest.fixture
+def world(template: World, tmp_path: Path) -> Iterator[World]:
+    """A server of its own for a test."""
+    shutil.copytree(template.folder, tmp_path, dirs_exist_ok=True)
+    store = open_store(f"sqlite:///{tmp_path}/challenge.db", str(tmp_path / "files"))
+    made = replace(template, folder=tmp_path, store=store, people=dict(template.people))
+    yield made
+    store.close()
