@@ -148,7 +148,8 @@ def bundle(
 ) -> None:
     """Write a challenge as a bundle that Codabench takes (version 2).
 
-    Keep the bundle to yourself: it holds the seed of a final. For example:
+    Keep the bundle to yourself: it holds the seed of a final. Codabench has one leaderboard for
+    all phases: hide it there while a final runs. For example:
 
         sigma68 challenge bundle higgs higgs.zip --image registry.example.org/sigma68:1
     """

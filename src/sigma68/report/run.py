@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from sigma68.protocols import Task
     from sigma68.report.sections import ReportFigure
 
-__all__ = ["page_template", "write_figure", "write_report"]
+__all__ = [
+    "page_template",
+    "score_tiles",
+    "sets_of",
+    "verdict_of",
+    "write_figure",
+    "write_report",
+]
 
 _MOST_FAILURES_LISTED = 20
 
@@ -86,10 +93,10 @@ def write_report(out: Path, *, task: Task | None = None) -> Path:
         n_toys=len(toys),
         nuisances=", ".join(n.name for n in active) or "none, all systematics off",
         warning=None if pool is None else pool.warning(len(toys), task.parameters[0].name),
-        verdict=_verdict(toys, score, task, pool, _more(document, over, task)),
-        tiles=_tiles(score, task, toys, over),
+        verdict=verdict_of(toys, score, task, pool, _more(document, over, task)),
+        tiles=score_tiles(score, task, toys, over),
         figures=figures,
-        per_set=_per_set(score),
+        per_set=sets_of(score),
         failures=failures,
         calibration=None
         if calibration is None
@@ -161,9 +168,14 @@ def _more(document: Mapping[str, Any], over: OverBest | None, task: Task) -> lis
     return said if over is None else [best_in_words(over, task.parameters[0].unit), *said]
 
 
-def _verdict(
-    toys: pd.DataFrame, score: Score, task: Task, pool: PoolError | None, more: Sequence[str]
+def verdict_of(
+    toys: pd.DataFrame,
+    score: Score,
+    task: Task,
+    pool: PoolError | None = None,
+    more: Sequence[str] = (),
 ) -> Verdict | None:
+    """What a page says first of scored toys; None for a task that asks for no interval."""
     from sigma68.score.diagnostics import coverage_curves
 
     if task.answer != "interval":
@@ -172,8 +184,8 @@ def _verdict(
     return interval_verdict(score, curves, task.parameters[0], pool, more)
 
 
-def _tiles(
-    score: Score, task: Task, toys: pd.DataFrame, over: OverBest | None
+def score_tiles(
+    score: Score, task: Task, toys: pd.DataFrame, over: OverBest | None = None
 ) -> list[dict[str, str]]:
     """The headline numbers: name, value and a word about each."""
     v = score.values
@@ -226,7 +238,7 @@ def _tile(name: str, value: str, note: str) -> dict[str, str]:
     return {"name": name[:1].upper() + name[1:], "value": value, "note": note}
 
 
-def _per_set(score: Score) -> dict[str, Any]:
+def sets_of(score: Score) -> dict[str, Any]:
     """The table of sets: columns by name, and rows of text."""
     names = [k for k in (score.per_set[0] if score.per_set else {}) if not k.endswith("_error")]
     rows = [[number(row.get(name)) for name in names] for row in score.per_set]

@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def test_the_programs_of_a_bundle_judge_a_submission(
 ) -> None:
     with full_store.write() as session:
         for phase in session.scalars(select(Phase)):
-            phase.sets, phase.toys = 2, 3
+            phase.sets, phase.toys, phase.hidden = 2, 3, False
     path = export_bundle(full_store, "higgs-uncertainty", tmp_path / "out.zip", image=IMAGE)
     bundle = open_bundle(path, tmp_path / "work")
     task = bundle.challenge.task(1)
@@ -142,6 +143,13 @@ def test_the_programs_of_a_bundle_judge_a_submission(
     page = (tmp_path / "app/output/detailed_results.html").read_text()
     assert "6 toys in 2 sets" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+    # A phase that hides its scores shows nothing here either.
+    settings = PhaseSettings.from_text((program / "settings.json").read_text(), "here")
+    hidden = replace(settings, server={"hidden": True})
+    assert scoring.score(hidden, tmp_path / "app/input/res", tmp_path / "quiet") == scores
+    page = (tmp_path / "quiet/detailed_results.html").read_text()
+    assert "when it has ended" in page
+    assert "toys" not in page
 
 
 def command_of(program: Path, container: dict[str, Path]) -> list[str]:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["DETAILS", "main", "score"]
 
 DETAILS: Final = "detailed_results.html"
+_NOT_YET: Final = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Detailed results</title></head>
+<body><p>The results of this phase are shown when it has ended.</p></body>
+</html>
+"""
 _LARGEST: Final = 1e10
 """Codabench keeps ten digits before the decimal point."""
 
@@ -42,7 +48,8 @@ def main(program: Path, given: Path, output: Path) -> int:
 def score(settings: PhaseSettings, results: Path, output: Path) -> dict[str, Any]:
     """Write `output`/scores.json and `output`/detailed_results.html; what scores.json says.
 
-    A number that a leaderboard cannot take (none, not finite, or too large) is left out.
+    A number that a leaderboard cannot take (none, not finite, or too large) is left out. The page
+    of a phase whose scores are hidden until its end says that and nothing else.
 
     Raises
     ------
@@ -71,8 +78,10 @@ def score(settings: PhaseSettings, results: Path, output: Path) -> dict[str, Any
     scores = {name: value for name, value in values.items() if _can_be_shown(value)}
     make_folder(output)
     write_json(output / "scores.json", scores)
+    is_hidden = settings.server.get("hidden") is True
+    page = _NOT_YET if is_hidden else _page(settings, task, toys)
     with replacing(output / DETAILS) as part:
-        part.write_text(_page(settings, task, toys), encoding="utf-8")
+        part.write_text(page, encoding="utf-8")
     return scores
 
 
@@ -102,9 +111,8 @@ def _page(settings: PhaseSettings, task: Task, toys: pd.DataFrame) -> str:
     """The detailed results: the report's figures and its table of sets, whole in itself."""
     import tempfile
 
-    from sigma68.report.run import page_template, write_figure
+    from sigma68.report.run import page_template, score_tiles, sets_of, verdict_of, write_figure
     from sigma68.report.sections import report_figures
-    from sigma68.report.words import number
 
     scored = task.score(toys, epsilon=settings.epsilon)
     active = [n for n in task.nuisances if n.name in settings.nuisances and n.name in toys]
@@ -115,16 +123,15 @@ def _page(settings: PhaseSettings, task: Task, toys: pd.DataFrame) -> str:
         ):
             shown = {name: getattr(figure, name) for name in ("title", "caption", "alt", "wide")}
             figures.append(shown | write_figure(figure, Path(scratch)))
-    names = [k for k in (scored.per_set[0] if scored.per_set else {}) if not k.endswith("_error")]
     page: str = page_template("detailed.html").render(
         task=task,
         settings=settings,
         n_toys=len(toys),
         nuisances=", ".join(n.name for n in active) or "none, all systematics off",
         figures=figures,
-        totals=[(k.replace("_", " "), number(v)) for k, v in scored.values.items()],
-        columns=[name.replace("_", " ") for name in names],
-        rows=[[number(row.get(name)) for name in names] for row in scored.per_set],
+        verdict=verdict_of(toys, scored, task),
+        tiles=score_tiles(scored, task, toys),
+        per_set=sets_of(scored),
         statuses=sorted(toys["status"].value_counts().items()),
     )
     return page
