@@ -15,11 +15,14 @@ from benchmarks.events import made_events
 import sigma68
 from sigma68.challenge.entries import EntryProcess, export_train, open_entry
 from sigma68.challenge.old_modules import write_old_modules
+from sigma68.challenge.sandbox.box import Box, Sandbox, Trusted
+from sigma68.challenge.sandbox.limits import Limits
 from sigma68.protocols import Pools
 from sigma68.seeds import stream
 from sigma68.tasks.higgs.schema import FEATURES
 from sigma68.tasks.higgs.task import Higgs
 from sigma68.types import Interval, Truth
+from tests.requirements_of_machine import need
 
 OLD = """
 import os
@@ -70,7 +73,19 @@ def pools(tmp_path_factory: pytest.TempPathFactory) -> Pools:
         return Higgs().open(str(path))
 
 
-def test_an_old_entry_works_unchanged_on_higgs_events(pools: Pools, tmp_path: Path) -> None:
+@pytest.fixture(params=["trusted", "sandbox"])
+def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
+    if request.param == "trusted":
+        return Trusted()
+    need("bwrap")
+    code = tmp_path / "code"
+    code.mkdir()
+    return Sandbox(Limits(), code)
+
+
+def test_an_old_entry_works_unchanged_on_higgs_events(
+    pools: Pools, tmp_path: Path, box: Box
+) -> None:
     with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
         archive.writestr("submission/model.py", OLD)
         archive.writestr("submission/cut.txt", "50.0")
@@ -79,7 +94,7 @@ def test_an_old_entry_works_unchanged_on_higgs_events(pools: Pools, tmp_path: Pa
     train = export_train(pools.train, tmp_path / "train.arrow")
     truth = Truth({"mu": 1.0}, {n.name: n.off for n in task.nuisances})
     toy = task.pseudo_experiment(pools.scoring, truth, stream("higgs", "test", 1))
-    with EntryProcess(entry, task, train) as process:
+    with EntryProcess(entry, task, train, box=box) as process:
         process.start()
         process.fit()
         answer = process.predict(toy)["mu"]
@@ -117,13 +132,13 @@ class Model:
 """
 
 
-def test_an_entry_may_work_in_parallel(pools: Pools, tmp_path: Path) -> None:
+def test_an_entry_may_work_in_parallel(pools: Pools, tmp_path: Path, box: Box) -> None:
     folder = tmp_path / "parallel"
     folder.mkdir()
     (folder / "model.py").write_text(PARALLEL)
     train = export_train(pools.train, tmp_path / "train.arrow")
     entry = open_entry(folder, tmp_path / "work")
-    with EntryProcess(entry, Higgs(), train, fit_seconds=60.0, threads=2) as process:
+    with EntryProcess(entry, Higgs(), train, fit_seconds=120.0, box=box, threads=2) as process:
         process.start()
         process.fit()
 

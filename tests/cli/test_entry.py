@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sigma68.cli.entry import app
+from sigma68.errors import IsolationError
+from tests.requirements_of_machine import need
 
 runner = CliRunner()
 
@@ -26,6 +28,26 @@ def test_new_then_check(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert f"{tmp_path / 'mine.zip'} will run." in result.output
     assert "ok       repeatable" in result.output
+
+
+def test_check_in_a_sandbox(tmp_path: Path) -> None:
+    need("bwrap")
+    runner.invoke(app, ["new", "mine", "--out", str(tmp_path)])
+    model = tmp_path / "mine" / "model.py"
+    lines = "import os\nassert os.getuid() != 0 and not os.path.exists('/etc/passwd')\n"
+    model.write_text(lines + model.read_text().replace("from __future__ import annotations\n", ""))
+    arguments = ["check", str(model.parent), "--task=gaussian", "--toys=1", "--sandbox"]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_sandbox_that_cannot_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sigma68.challenge.sandbox.probe.probe", lambda: "it has no walls")
+    result = runner.invoke(app, ["check", str(tmp_path), "--task=gaussian", "--sandbox"])
+    assert isinstance(result.exception, IsolationError)
+    assert "it has no walls" in str(result.exception)
 
 
 def test_a_bad_entry_ends_with_2_and_says_why(tmp_path: Path) -> None:

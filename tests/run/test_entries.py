@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sigma68.errors import EntryError, SettingsError
@@ -12,6 +13,8 @@ from sigma68.protocols import Task
 from sigma68.run.evaluate import evaluate
 from sigma68.run.results import read_toys
 from sigma68.run.settings import RunSettings
+from tests.challenge.conftest import GOOD
+from tests.requirements_of_machine import need
 from tests.run.test_evaluate import n_events
 
 MODEL = """
@@ -50,6 +53,20 @@ def entry(tmp_path: Path) -> Path:
 def settings_of(entry: Path, **changes: object) -> RunSettings:
     given = {"sets": 1, "toys": 7, "seed": 43, "predict_seconds": 5.0, "entry": str(entry)}
     return RunSettings("gaussian", **(given | changes))  # type: ignore[arg-type]
+
+
+def test_a_sandbox_changes_no_answer(task: Task, tmp_path: Path) -> None:
+    need("bwrap")
+    (tmp_path / "entry").mkdir()
+    (tmp_path / "entry" / "model.py").write_text(GOOD)
+    settings = settings_of(tmp_path / "entry", toys=2)
+    tables = [
+        read_toys(evaluate(settings, tmp_path / f"run-{sandbox}", sandbox=sandbox))
+        for sandbox in (False, True)
+    ]
+    free, shut_in = (table.drop(columns="seconds") for table in tables)
+    pd.testing.assert_frame_equal(free, shut_in)
+    assert set(free["status"]) == {"ok"}
 
 
 def test_every_kind_of_end(entry: Path, task: Task, tmp_path: Path) -> None:
