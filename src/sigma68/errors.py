@@ -9,6 +9,7 @@
     │   ├── SettingsError          settings that contradict each other or those of a run to be continued
     │   ├── DownloadError          a file that a server does not give, or that is not what it should be
     │   ├── EntryError             a challenge entry that cannot be loaded or does not answer as it should
+    │   ├── SubmitError            an entry cannot be handed in or watched; the server's reason says why
     │   ├── ExchangeError          a bundle or an export of a challenge that cannot be read or taken in
     │   └── OutputError            an output that cannot be written (permissions, full disk)
     ├── MissingExtraError          a plug-in needs a package that is not installed
@@ -50,6 +51,10 @@ class DownloadError(InputError):
 
 class EntryError(InputError):
     """A challenge entry cannot be loaded or does not answer as it should."""
+
+
+class SubmitError(InputError):
+    """An entry cannot be handed in to a challenge's server, or not be watched there."""
 
 
 class ExchangeError(InputError):

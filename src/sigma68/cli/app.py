@@ -28,6 +28,7 @@ from sigma68.cli import (
     score,
     serve,
     simulate,
+    submit,
     tasks,
     toys,
     worker,
@@ -129,6 +130,7 @@ app.command("bias")(bias.bias)
 app.command("toys")(toys.toys)
 app.command("simulate")(simulate.simulate)
 app.command("serve")(serve.serve)
+app.command("submit")(submit.submit)
 app.command("worker")(worker.worker)
 app.add_typer(data.app, name="data")
 app.add_typer(entry.app, name="entry")

@@ -111,7 +111,7 @@ def coverage_figure(
     rows = [row for row in per_set if isinstance(row.get(parameter), int | float)]
     if not rows:
         return None
-    width, height, left, right, top, bottom = 400, 262, 42, 12, 12, 42
+    width, height, left, right, top, bottom = 400, 272, 42, 12, 24, 42
     x_of = scale_over(
         min(row[parameter] for row in rows) - 0.05, max(row[parameter] for row in rows) + 0.05
     )
@@ -129,6 +129,7 @@ def coverage_figure(
         f'<path class="level" d="M{left} {y(level):.1f}H{width - right}"/>',
         f'<path class="axis" d="M{left} {top}V{height - bottom}H{width - right}"/>',
     ]
+    marks.append('<text class="strong" x="8" y="13">coverage</text>')
     for tick in y_of.ticks:
         marks.append(
             f'<text x="{left - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.2f}</text>'

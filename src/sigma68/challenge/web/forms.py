@@ -115,7 +115,7 @@ async def _posted(request: Request) -> AsyncIterator[Posted]:
     ticket: Ticket | None = house.tickets.read(request.cookies.get(house.cookie), house.clock())
     if ticket is None:
         raise expired
-    data = await request.form(max_files=1, max_fields=200, max_part_size=1 << 18)
+    data = await request.form(max_files=1, max_fields=200, max_part_size=1 << 20)
     try:
         token = data.get("form_token")
         if not isinstance(token, str) or not house.tickets.is_form_token(ticket, token):

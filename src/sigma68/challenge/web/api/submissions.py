@@ -17,6 +17,7 @@ from sigma68.challenge.web.api.caller import Caller, CallerDep, ChangerDep
 from sigma68.challenge.web.api.challenges import phase_in
 from sigma68.challenge.web.api.models import FactSheet, LogLine, ResultOut, SubmissionOut
 from sigma68.challenge.web.pages.submissions import entry_name, open_phases, why_hidden
+from sigma68.challenge.web.uploads import file_name
 
 __all__ = ["describe", "router"]
 
@@ -57,12 +58,15 @@ def _sender(caller: CallerDep) -> Caller:
     return caller
 
 
+_Name = Annotated[str, Query(description="What to call the entry.")]
+
+
 async def _zip(
-    request: Request, caller: Annotated[Caller, Depends(_sender)]
+    request: Request, caller: Annotated[Caller, Depends(_sender)], name: _Name = "entry"
 ) -> AsyncIterator[Path]:
     """The body as a file."""
     with tempfile.TemporaryDirectory(prefix="sigma68-upload-") as folder:
-        path = Path(folder) / "upload.zip"
+        path = Path(folder) / file_name(name)
         with path.open("wb") as file:
             async for chunk in request.stream():
                 file.write(chunk)
@@ -83,7 +87,7 @@ def submit(
     slug: str,
     caller: Annotated[Caller, Depends(_sender)],
     upload: Annotated[Path, Depends(_zip)],
-    name: Annotated[str, Query(description="What to call the entry.")] = "entry",
+    name: _Name = "entry",
     phase: Annotated[
         int | None, Query(description="The phase; may be left out where one is open.")
     ] = None,

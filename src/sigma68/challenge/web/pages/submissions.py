@@ -74,15 +74,15 @@ def submit(slug: str, phase_id: int, posted: PostedDep, visit: VisitDep) -> Resp
             raise NotFoundError(f"{challenge.title} has no phase {phase_id}")
         visit.limit("upload")
         upload = posted.file("file")
-        with as_file(upload.file) as path:
+        name = entry_name(upload.filename or "entry")
+        with as_file(upload.file, name) as path:
             number = submissions.submit(
                 visit.house.store,
                 phase_id,
                 user.id,
                 path,
-                entry_name(upload.filename or "entry"),
+                name,
                 visit.now,
-                limits=None,
             )
     except (RefusedError, EntryError) as error:
         status = error.status if isinstance(error, RefusedError) else 422
