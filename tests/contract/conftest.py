@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,10 @@ def made_higgs_events(folder: Path) -> str:
 
 STAND_INS: dict[str, Callable[[Path], str]] = {"higgs": made_higgs_events}
 """Makers of a small data source, by task; tasks with a default source need none."""
+
+
+QUICKLY: dict[str, dict[str, Any]] = {"nsbi": {"passes": 2, "units": 16, "cells": 12}}
+"""Settings of methods whose own would train for minutes: how well they learn is tested elsewhere."""
 
 
 class House:
@@ -56,7 +61,7 @@ class House:
     def trained(self, case: Case) -> Method:
         if case not in self._methods:
             task, pools = self.open(case.task)
-            method = build_method(case.method)(task)
+            method = build_method(case.method)(task, **QUICKLY.get(case.method, {}))
             method.fit(pools.train, pools.calibration)
             self._methods[case] = method
         return self._methods[case]

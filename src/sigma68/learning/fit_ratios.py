@@ -302,7 +302,7 @@ class _Course:
         else:
             shares = nn.functional.cross_entropy(out[:n, :k], side.targets[rows], reduction="sum")
         process = torch.cat([side.process[rows], moved.process[copies]])
-        log_ratio = (out[:, k:].reshape(len(out), k, -1) @ moved.monomials).gather(
+        log_ratio = (out[:, k:].reshape(len(out), k, len(self.exponents)) @ moved.monomials).gather(
             1, process[:, None]
         )[:, 0]
         soft = nn.functional.softplus

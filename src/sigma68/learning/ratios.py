@@ -104,7 +104,7 @@ class RatioNetwork:
         logits -= logits.max(axis=0)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=0)
-        return logits, out[k:].reshape(k, -1, out.shape[1])
+        return logits, out[k:].reshape(k, len(self.polynomials.exponents), out.shape[1])
 
     def to_json(self) -> dict[str, Any]:
         """What `from_parts` needs besides the network."""
@@ -136,7 +136,8 @@ class RatioNetwork:
             yields = np.asarray(document["yields"], np.float64)
             shapes = tuple(str(name) for name in document["shapes"])
             origins, units = (np.asarray(document[n], np.float64) for n in ("origins", "units"))
-            exponents = np.asarray(document["exponents"], np.int64).reshape(-1, len(shapes))
+            rows = document["exponents"]
+            exponents = np.asarray(rows, np.int64).reshape(len(rows), len(shapes))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the saved ratios are damaged ({error!r}): train again") from error
         sound = (
@@ -169,7 +170,7 @@ def ratio_polynomials(nuisances: Sequence[Nuisance]) -> Polynomials:
     rows += [rows[a] + rows[b] for a in range(s) for b in range(a)]
     places = [coordinate(n) for n in nuisances]
     origins, units = (np.array([p[i] for p in places], np.float64) for i in (0, 1))
-    exponents = np.array(rows, np.int64).reshape(-1, s)
+    exponents = np.array(rows, np.int64).reshape(len(rows), s)
     return Polynomials(tuple(n.name for n in nuisances), origins, units, exponents)
 
 
