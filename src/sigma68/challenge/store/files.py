@@ -43,15 +43,16 @@ class Files:
         OutputError
             If it cannot be stored.
         """
+        where = self._path(key)
         if self.is_local:
-            target = Path(self._path(key))
+            target = Path(where)
             make_folder(target.parent)
             with replacing(target) as part:
                 shutil.copyfile(source, part)
             return
         try:
             # An object of a bucket appears when its upload is complete.
-            self.system.put_file(str(source), self._path(key))
+            self.system.put_file(str(source), where)
         except Exception as error:
             raise OutputError(
                 f"{key} cannot be stored in {self.root} ({error}): check the store and try again"
@@ -66,8 +67,9 @@ class Files:
         DataError
             If there is no such file, or it cannot be read.
         """
+        where = self._path(key)
         if self.is_local:
-            path = Path(self._path(key))
+            path = Path(where)
             if not path.is_file():
                 raise DataError(f"{path} is not there: restore the store's files from a backup")
             yield path
@@ -75,7 +77,7 @@ class Files:
         with tempfile.TemporaryDirectory(prefix="sigma68-") as folder:
             path = Path(folder) / Path(key).name
             try:
-                self.system.get_file(self._path(key), str(path))
+                self.system.get_file(where, str(path))
             except Exception as error:
                 raise DataError(
                     f"{key} cannot be read from {self.root} ({error}): check the store, or restore "
