@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from sigma68.challenge.sandbox.cgroup import Group, make_group
-from sigma68.challenge.sandbox.code import copy_code, open_to_all
+from sigma68.challenge.sandbox.code import KERNELS, copy_code, open_to_all
 from sigma68.challenge.sandbox.command import INSIDE, Places, arguments
 from sigma68.challenge.sandbox.limits import Limits
 from sigma68.challenge.sandbox.running import Running
@@ -175,6 +175,8 @@ class Sandbox:
             "memory": self.limits.memory_bytes,
             "disk": self.limits.disk_bytes,
             "processes": self.limits.max_processes,
+            "kernels": str(INSIDE.code / KERNELS),
+            "own_kernels": str(INSIDE.home / ".kernels"),
         }
         launch = INSIDE.code / "sigma68" / "challenge" / "sandbox" / "launch.py"
         return [sys.executable, "-I", "-S", str(launch), json.dumps(wanted)]

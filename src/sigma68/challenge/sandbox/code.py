@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import compileall
+import hashlib
 import shutil
 from pathlib import Path
 
 import sigma68
 from sigma68.files import explained
 
-__all__ = ["copy_code", "package_folder"]
+__all__ = ["CODE", "KERNELS", "copy_code", "open_to_all", "package_folder"]
+
+CODE = "/code"
+"""Where the copy is in a sandbox."""
+KERNELS = "kernels"
+"""The folder beside the code that holds compiled functions."""
+
+_OFFERED = "compat.py"
 
 
 def package_folder() -> Path:
@@ -37,8 +45,25 @@ def copy_code(folder: Path) -> Path:
             # With its time: what numba keeps of a kernel goes by it.
             shutil.copy2(path, copy)
         compileall.compile_dir(target, quiet=2)
+        _copy_kernels(source, folder / KERNELS)
         open_to_all(folder)
     return folder
+
+
+def _copy_kernels(source: Path, target: Path) -> None:
+    """Copy what numba has compiled here of the functions that entries are given.
+
+    Without it each process would compile them again, which takes many seconds of an entry's time.
+    numba names the folder of a source file by its place, as the sandbox has it.
+    """
+    target.mkdir(exist_ok=True)
+    for offered in sorted(source.rglob(_OFFERED)):
+        place = f"{CODE}/sigma68/{offered.parent.relative_to(source).as_posix()}"
+        digest = hashlib.sha1(place.encode(), usedforsecurity=False).hexdigest()
+        beside = target / f"{offered.parent.name}_{digest}"
+        for path in sorted((offered.parent / "__pycache__").glob("*.nb[ic]")):
+            beside.mkdir(exist_ok=True)
+            shutil.copy2(path, beside)
 
 
 def open_to_all(path: Path) -> None:

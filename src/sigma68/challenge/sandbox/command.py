@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sigma68.challenge.sandbox.code import package_folder
+from sigma68.challenge.sandbox.code import CODE, KERNELS, package_folder
 from sigma68.challenge.sandbox.limits import Limits
 
 __all__ = ["DISKS", "HOME", "INSIDE", "Places", "arguments"]
@@ -37,6 +37,7 @@ _SYSTEM = (
     "/etc/mime.types",
     "/sys/devices/system/cpu",
 )
+_PAGE = 4096
 _LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
@@ -66,7 +67,7 @@ INSIDE = Places(
     modules=Path("/modules"),
     train=Path("/train.arrow"),
     home=Path(HOME),
-    code=Path("/code"),
+    code=Path(CODE),
 )
 """The places as an entry in a sandbox sees them."""
 
@@ -96,16 +97,23 @@ def arguments(
     ):
         command += ["--ro-bind", str(source), str(target)]
     command += ["--proc", "/proc", "--dev", "/dev"]
+    room = limits.disk_bytes + _size(outside.code / KERNELS)
     for place in DISKS:
         command += ["--perms", "0755", "--dir", str(Path(place).parent)]
         # Everybody's inside, who is one user: whom the folder belongs to is bubblewrap's choice.
-        command += ["--perms", "1777", "--size", str(limits.disk_bytes), "--tmpfs", place]
+        command += ["--perms", "1777", "--size", str(room), "--tmpfs", place]
     command += ["--perms", "1777", "--dir", f"{HOME}/tmp", "--symlink", f"{HOME}/tmp", "/tmp"]  # noqa: S108
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]
     command += ["--chdir", str(INSIDE.entry / outside.package)]
     for option, descriptor in fds.items():
         command += [f"--{option}", str(descriptor)]
     return [*command, "--"]
+
+
+def _size(folder: Path) -> int:
+    """What the files of a folder take on a disk of whole pages, in bytes."""
+    sizes = [path.stat().st_size for path in folder.rglob("*")]
+    return sum(size + _PAGE for size in sizes)
 
 
 def _system() -> list[str]:

@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import resource
+import shutil
 import sys
 
 _MOST_OPEN_FILES = 1024
@@ -37,6 +38,9 @@ def main() -> None:
         value = value if now == resource.RLIM_INFINITY else min(value, now)
         resource.setrlimit(name, (value, value))
     os.umask(0o022)
+    # numba uses what it has compiled before only from a folder that it may write to.
+    shutil.copytree(wanted["kernels"], wanted["own_kernels"])
+    os.environ["NUMBA_CACHE_DIR"] = wanted["own_kernels"]
     if os.getuid() == 0 or os.geteuid() == 0:
         sys.exit("an entry must not run as root: give the container a range of user numbers")
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 (no shell is wanted)
