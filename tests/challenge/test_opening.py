@@ -144,6 +144,23 @@ def test_a_damaged_zip_is_refused(tmp_path: Path, cut: int) -> None:
         open_entry(path, tmp_path / "work")
 
 
+def test_a_zip_whose_offsets_lie_is_refused(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "e.zip", {"model.py": GOOD})
+    content = bytearray(path.read_bytes())
+    # Where the list of members begins, in the record at the end: members would lie before the file.
+    begin = int.from_bytes(content[-6:-2], "little")
+    content[-6:-2] = (begin + 50).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(EntryError, match="cannot be unzipped"):
+        open_entry(path, tmp_path / "work")
+
+
+def test_a_name_that_no_disk_takes_is_refused(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "e.zip", {"model.py": GOOD, "x" * 300: "long"})
+    with pytest.raises(EntryError, match="give the file a plain name"):
+        open_entry(path, tmp_path / "work")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

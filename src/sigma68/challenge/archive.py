@@ -6,9 +6,12 @@ they are written: an archive may say one thing and hold another.
 
 from __future__ import annotations
 
+import contextlib
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,12 +20,20 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sigma68.errors import EntryError
+from sigma68.printable import printable
 
 __all__ = ["Limits", "copy_folder", "is_clutter", "unzip"]
 
 _CLUTTER = {"__MACOSX", "__pycache__", ".DS_Store", ".git", ".ipynb_checkpoints"}
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
+_LONGEST_PART = 255
+
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OSError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
+"""What `zipfile` and what stands behind it raise where the zip is to blame."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +69,32 @@ def unzip(archive: Path, folder: Path, limits: Limits | None = None) -> None:
         folder or the same name twice, or is larger than `limits`.
     """
     limits = limits or Limits()
+    with _reading(archive):
+        opened = zipfile.ZipFile(archive)
+    with opened:
+        members = [info for info in opened.infolist() if _wanted(info)]
+        _check_members(archive, members, limits)
+        for info in members:
+            target = folder / info.filename
+            if info.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _reading(archive):
+                source = opened.open(info)
+            with source:
+                _write(source, target, info.file_size, archive, info.filename)
+
+
+@contextlib.contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    """Turn whatever reading a damaged or hostile zip raises into an `EntryError`."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            members = [info for info in opened.infolist() if _wanted(info)]
-            _check_members(archive, members, limits)
-            for info in members:
-                target = folder / info.filename
-                if info.is_dir():
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(info) as source:
-                    _write(source, target, info.file_size, archive, info.filename)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        yield
+    except _BROKEN as error:
+        reason = printable(str(error) or type(error).__name__, 200)
         raise EntryError(
-            f"{archive.name} cannot be unzipped ({error}): make the zip again"
+            f"{archive.name} cannot be unzipped ({reason}): make the zip again"
         ) from error
 
 
@@ -172,7 +194,8 @@ def _check_member(name: str, info: zipfile.ZipInfo, limits: Limits) -> None:
             f"{name} holds the name {member!r}, which leads out of the {limits.what}'s folder: "
             f"zip the files with names relative to {limits.main}, and forward slashes"
         )
-    if not path.parts or "\0" in info.orig_filename or len(member) > 400:
+    too_long = len(member) > 400 or any(len(p.encode()) > _LONGEST_PART for p in path.parts)
+    if not path.parts or "\0" in info.orig_filename or too_long:
         raise EntryError(f"{name} holds the name {member[:60]!r}: give the file a plain name")
     if info.flag_bits & _ENCRYPTED:
         raise EntryError(f"{name}: {member} is encrypted: make the zip without a password")
@@ -185,7 +208,11 @@ def _check_member(name: str, info: zipfile.ZipInfo, limits: Limits) -> None:
 def _write(source: IO[bytes], target: Path, size: int, archive: Path, member: str) -> None:
     written = 0
     with target.open("xb") as out:
-        while chunk := source.read(_CHUNK):
+        while True:
+            with _reading(archive):
+                chunk = source.read(_CHUNK)
+            if not chunk:
+                return
             written += len(chunk)
             if written > size:
                 raise EntryError(

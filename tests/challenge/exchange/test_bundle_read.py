@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import random
 import zipfile
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sigma68.challenge.exchange.bundle import BundleColumn
 from sigma68.challenge.exchange.bundle_read import OpenBundle, open_bundle
@@ -61,8 +64,6 @@ def test_a_folder_that_was_zipped_whole_is_a_bundle_too(tmp_path: Path) -> None:
 def test_times_are_in_utc_however_they_are_written(
     tmp_path: Path, written: str, meant: datetime
 ) -> None:
-    import yaml
-
     document = small()
     document["phases"] = document["phases"][:1]
     document["phases"][0]["start"] = "WHEN"
@@ -221,3 +222,53 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ExchangeError):
         open_bundle(tmp_path / name, tmp_path / "work")
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, -1, 2**31, 2**70, 1.5, math.nan, "", " ", "x" * 300, "a\nb", "../x", "."),
+    *("pages/", "pages/terms.md//", "~", [], [[]], {}, {"a": 1}, {1: 2}, {"x", "y"}, b"bytes"),
+    *(date(2026, 1, 1), datetime(1, 1, 1), "0001-01-01T00:00:00+23:00", "9999-12-31T23:00-23:00"),
+)
+
+
+def test_whatever_a_value_is_there_is_an_answer_or_a_refusal(tmp_path: Path) -> None:
+    choose = random.Random(7)
+    folder = write_folder(tmp_path / "bundle")
+    sentences = []
+    for _ in range(90):
+        document = small()
+        place, key = choose.choice(list(places(document)))
+        place[key] = choose.choice(ODD)
+        (folder / "competition.yaml").write_text(yaml.safe_dump(document))
+        try:
+            open_bundle(folder, tmp_path / "work")
+        except ExchangeError as error:
+            sentences.append(str(error))
+    assert 30 < len(sentences) < 90
+    assert max(map(len, sentences)) < 600
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place of a document that a value can stand in: its container, and its key there."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, below in inner:
+        yield value, key
+        if isinstance(below, dict | list):
+            yield from places(below)
+
+
+def test_whatever_byte_of_a_zip_is_wrong_there_is_an_answer_or_a_refusal(tmp_path: Path) -> None:
+    choose = random.Random(8)
+    path = write_zip(tmp_path / "bundle.zip")
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(150):
+        content = bytearray(whole)
+        for _ in range(choose.choice((1, 2, 5))):
+            content[choose.randrange(len(content))] = choose.randrange(256)
+        path.write_bytes(content)
+        try:
+            open_bundle(path, tmp_path / "work")
+        except ExchangeError:
+            refused += 1
+    assert refused > 100

@@ -11,7 +11,7 @@ from sigma68.challenge.archive import Limits, copy_folder, unzip
 from sigma68.errors import EntryError, ExchangeError
 from sigma68.printable import printable
 
-__all__ = ["LIMITS", "PROGRAM_LIMITS", "Root", "open_files", "read_yaml"]
+__all__ = ["LIMITS", "PROGRAM_LIMITS", "Root", "is_inside", "open_files", "read_yaml"]
 
 YAML: Final = "competition.yaml"
 LIMITS: Final = Limits(files=5000, total_bytes=4 << 30, what="bundle")
@@ -20,6 +20,15 @@ _LONGEST_YAML: Final = 512 << 10
 _LONGEST_TEXT: Final = 1 << 20
 _MOST_VALUES: Final = 20_000
 _LARGEST_WHOLE: Final = 2**63
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether there is something called `name` in the folder, and no link leads out to it."""
+    try:
+        found = (folder / name).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # not there; a loop of links; no name at all
+        return False
+    return found.is_relative_to(folder.resolve())
 
 
 @dataclass(frozen=True)
@@ -38,13 +47,13 @@ class Root:
         """
         pure = PurePosixPath(name)
         plain = "/".join(part for part in pure.parts if part != ".")
+        shown = printable(name, 80)
         if pure.is_absolute() or ".." in pure.parts or "\\" in name or not plain:
             raise ExchangeError(
-                f"{where} names {name!r}, which leads out of the bundle: name a file of it"
+                f"{where} names {shown!r}, which leads out of the bundle: name a file of it"
             )
-        found = self.folder / plain
-        if not found.exists() or not found.resolve().is_relative_to(self.folder.resolve()):
-            raise ExchangeError(f"{where} names {name!r}, which is not in the bundle: add it")
+        if not is_inside(self.folder, plain):
+            raise ExchangeError(f"{where} names {shown!r}, which is not in the bundle: add it")
         return plain
 
     def text(self, name: str, where: str) -> str:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from sigma68.challenge.exchange.bundle_files import is_inside
 from sigma68.challenge.exchange.fields import Fields
 from sigma68.errors import ExchangeError
 from sigma68.files import write_json
+from sigma68.printable import printable
 
 __all__ = ["NAME", "Listed", "Manifest", "listed", "read_manifest", "write_manifest"]
 
@@ -137,8 +139,8 @@ def _check(folder: Path, name: str, file: Listed) -> None:
     pure = PurePosixPath(name)
     path = folder / pure
     if pure.is_absolute() or ".." in pure.parts or "\\" in name:
-        raise ExchangeError(f"{NAME} lists {name!r}, which leads out of the export")
-    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-        raise ExchangeError(f"{path} is missing: copy the export again")
+        raise ExchangeError(f"{NAME} lists {printable(name, 80)!r}, which leads out of the export")
+    if not is_inside(folder, name) or not path.is_file():
+        raise ExchangeError(f"{printable(path, 300)} is missing: copy the export again")
     if path.stat().st_size != file.n_bytes or listed(path) != file:
         raise ExchangeError(f"{path} is not as it was exported: copy the export again")
