@@ -61,6 +61,18 @@ SURFACE: dict[str, set[str]] = {
         *("EntryTimeout", "EntryToyError", "Finding", "Limits", "TrainSet", "check_entry"),
         *("export_train", "new_entry", "open_entry"),
     },
+    "sigma68.challenge.exchange.bundle": {
+        *("BundleChallenge", "BundleColumn", "BundleLeaderboard", "BundlePage", "BundlePhase"),
+        *("BundleSolution", "BundleTask"),
+    },
+    "sigma68.challenge.exchange.bundle_read": {"OpenBundle", "open_bundle", "picture_kind"},
+    "sigma68.challenge.exchange.bundle_write": {"competition_yaml", "write_bundle"},
+    "sigma68.challenge.exchange.export": {
+        *("NEVER", "SECRET_COLUMNS", "SECRET_TABLES", "export_all"),
+    },
+    "sigma68.challenge.exchange.from_bundle": {"ImportedBundle", "import_bundle"},
+    "sigma68.challenge.exchange.restore": {"import_all"},
+    "sigma68.challenge.exchange.to_bundle": {"QUESTIONS", "export_bundle"},
     "sigma68.tasks.gaussian.task": {"Gaussian"},
     "sigma68.tasks.higgs.task": {"Higgs"},
     "sigma68.tasks.higgs.files": {
