@@ -109,7 +109,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.fixture(scope="package")
-def chromium(house: House) -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
+    need("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -51,7 +51,7 @@ def add_demo(store: Store, organiser: str, now: datetime) -> None:
     shorter = tuple(
         replace(
             one,
-            source="embedded",
+            source="emulated:7:2M",
             sets=5,
             toys=10,
             final_sets=10,

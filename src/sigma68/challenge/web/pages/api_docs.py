@@ -14,29 +14,32 @@ __all__ = ["router"]
 router = APIRouter()
 
 _PREFIX = "#/components/schemas/"
+_FOR_ONE_CALL = "Body_"
 
 
 @router.get("/api/docs")
 def docs(visit: VisitDep) -> Response:
     """Every call: its address, what it takes, what it gives."""
     document = visit.request.app.openapi()
+    schemas = document.get("components", {}).get("schemas", {})
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, verbs in document["paths"].items():
         for verb, call in verbs.items():
             group = call.get("tags", ["other"])[0]
-            groups.setdefault(group, []).append(_call(verb, path, call))
-    schemas = document.get("components", {}).get("schemas", {})
+            groups.setdefault(group, []).append(_call(verb, path, call, schemas))
     objects = {
         name: [(field, _kind(of), of.get("description", "")) for field, of in fields.items()]
         for name, schema in sorted(schemas.items())
-        if (fields := schema.get("properties")) and "ValidationError" not in name
+        if (fields := schema.get("properties"))
+        and not name.startswith(_FOR_ONE_CALL)
+        and "ValidationError" not in name
     }
     return visit.page(
         "api_docs.html", description=document["info"]["description"], groups=groups, objects=objects
     )
 
 
-def _call(verb: str, path: str, call: dict[str, Any]) -> dict[str, Any]:
+def _call(verb: str, path: str, call: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     body = call.get("requestBody", {}).get("content", {})
     answers = [
         (status, _content(answer.get("content", {})))
@@ -52,9 +55,18 @@ def _call(verb: str, path: str, call: dict[str, Any]) -> dict[str, Any]:
             for one in call.get("parameters", [])
             if one["in"] == "query"
         ],
-        "body": _content(body),
+        "body": _body(body, schemas),
         "answers": answers,
     }
+
+
+def _body(content: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """What is sent; an object made for one call alone is written out."""
+    name = _content(content)
+    fields = schemas.get(name, {}).get("properties", {})
+    if not name.startswith(_FOR_ONE_CALL):
+        return name
+    return "{" + ", ".join(f"{field}: {_kind(of)}" for field, of in fields.items()) + "}"
 
 
 def _content(content: dict[str, Any]) -> str:
