@@ -108,7 +108,8 @@ def _check(what: str, hostile: Hostile, verdict: Verdict) -> None:
         return
     assert verdict.reason is None, f"{what}: {verdict.reason}"
     assert set(verdict.failures) <= {*hostile.status.split("|")}, f"{what}: {verdict.log_tail}"
-    assert sum(verdict.failures.values()) == (0 if hostile.status == "ok" else PLAN.n_toys)
+    if hostile.status != "ok|failed":
+        assert sum(verdict.failures.values()) == (0 if hostile.status == "ok" else PLAN.n_toys)
     assert verdict.score is not None
 
 
@@ -146,9 +147,9 @@ def test_entries_that_pry(
         Path.home() / ".cache",
         Path("/etc/shadow"),
         Path("/var/lib"),
-        Path("/proc/1/environ"),
-        Path("/proc/1/root/etc"),
     ]
+    if os.geteuid() == 0:  # else the sandbox's own first process is the entry's user's
+        paths += [Path("/proc/1/environ"), Path("/proc/1/root/etc")]
     local = f"@sigma68-hostile-{os.getpid()}"
     with socket.socket() as server, socket.socket(socket.AF_UNIX) as listener:
         server.bind(("127.0.0.1", 0))

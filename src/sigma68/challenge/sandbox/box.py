@@ -174,7 +174,8 @@ class Sandbox:
             "user": None if user is None else user.number,
             "memory": self.limits.memory_bytes,
             "disk": self.limits.disk_bytes,
-            "processes": self.limits.max_processes,
+            # Without root, bubblewrap's first process is of the same user, and counts.
+            "processes": self.limits.max_processes + (user is None),
             "kernels": str(INSIDE.code / KERNELS),
             "own_kernels": str(INSIDE.home / ".kernels"),
         }
