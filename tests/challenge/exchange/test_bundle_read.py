@@ -139,7 +139,7 @@ def change(*path: Any, to: Any) -> Edit:
         (change("solutions", to=[{"path": "gone.zip"}]), "not in the bundle"),
         (change("fact_sheet", to=["a"]), "fact_sheet must be a list of 'key: value'"),
         (change("phases", to=[{}] * 60), "more than 50"),
-        (change("pages", to=[1] * 30_000), "more than 20,000 values"),
+        (change("pages", to=[1] * 21_000), "more than 20,000 values"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place(
@@ -163,9 +163,9 @@ def test_what_does_not_fit_is_refused_with_its_place(
         ("version: " + "9" * 5000, "cannot be read as YAML"),
         ("version: 0x" + "f" * 5000, "a number that is too large"),
         ("version: 2026-99-99", "cannot be read as YAML"),
-        ("version: " + "[" * 50_000, "cannot be read as YAML"),
+        ("version: " + "[" * 5_000, "cannot be read as YAML"),
         ("version: &a [*a, *a]", "more than 20,000 values"),
-        ("x: " + "y" * (600 << 10), "larger than 512 KiB"),
+        ("x: " + "y" * (150 << 10), "larger than 128 KiB"),
         (
             "\n".join(
                 ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
@@ -235,7 +235,7 @@ def test_whatever_a_value_is_there_is_an_answer_or_a_refusal(tmp_path: Path) -> 
     choose = random.Random(7)
     folder = write_folder(tmp_path / "bundle")
     sentences = []
-    for _ in range(90):
+    for _ in range(60):
         document = small()
         place, key = choose.choice(list(places(document)))
         place[key] = choose.choice(ODD)
@@ -244,7 +244,7 @@ def test_whatever_a_value_is_there_is_an_answer_or_a_refusal(tmp_path: Path) -> 
             open_bundle(folder, tmp_path / "work")
         except ExchangeError as error:
             sentences.append(str(error))
-    assert 30 < len(sentences) < 90
+    assert 20 < len(sentences) < 60
     assert max(map(len, sentences)) < 600
 
 
@@ -262,7 +262,7 @@ def test_whatever_byte_of_a_zip_is_wrong_there_is_an_answer_or_a_refusal(tmp_pat
     path = write_zip(tmp_path / "bundle.zip")
     whole = path.read_bytes()
     refused = 0
-    for _ in range(150):
+    for _ in range(80):
         content = bytearray(whole)
         for _ in range(choose.choice((1, 2, 5))):
             content[choose.randrange(len(content))] = choose.randrange(256)
@@ -271,4 +271,4 @@ def test_whatever_byte_of_a_zip_is_wrong_there_is_an_answer_or_a_refusal(tmp_pat
             open_bundle(path, tmp_path / "work")
         except ExchangeError:
             refused += 1
-    assert refused > 100
+    assert refused > 50

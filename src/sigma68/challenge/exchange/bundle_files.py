@@ -16,7 +16,7 @@ __all__ = ["LIMITS", "PROGRAM_LIMITS", "Root", "is_inside", "open_files", "read_
 YAML: Final = "competition.yaml"
 LIMITS: Final = Limits(files=5000, total_bytes=4 << 30, what="bundle")
 PROGRAM_LIMITS: Final = Limits(files=2000, total_bytes=256 << 20, what="program")
-_LONGEST_YAML: Final = 512 << 10
+_LONGEST_YAML: Final = 128 << 10
 _LONGEST_TEXT: Final = 1 << 20
 _MOST_VALUES: Final = 20_000
 _LARGEST_WHOLE: Final = 2**63
