@@ -47,6 +47,7 @@ __all__ = [
     "Pool",
     "Pools",
     "Progress",
+    "Resumable",
     "ScaledProcesses",
     "Task",
 ]
@@ -195,6 +196,13 @@ class Method(Protocol):
     def load(cls, folder: Path, task: Task) -> Method:
         """The method that `save` wrote."""
         ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A method whose training, when stopped, can go on from a file; None to keep nothing."""
+
+    checkpoint: Path | None
 
 
 @runtime_checkable

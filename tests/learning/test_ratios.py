@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,39 @@ def test_a_process_without_events_is_missed() -> None:
 
     with pytest.raises(DataError, match="too few signal events"):
         train_ratios(Lacking(), (SHIFT,), INPUTS, QUICK)
+
+
+def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    settings = replace(QUICK, passes=4)
+    whole = train_ratios(NormalPool(), (SHIFT,), INPUTS, settings)
+    checkpoint = tmp_path / "training"
+
+    def killed(what: str, fraction: float) -> None:
+        if fraction > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_ratios(NormalPool(), (SHIFT,), INPUTS, settings, killed, checkpoint)
+    assert checkpoint.is_file()
+    seen: list[float] = []
+    again = train_ratios(
+        NormalPool(), (SHIFT,), INPUTS, settings, lambda _, f: seen.append(f), checkpoint
+    )
+    assert min(f for f in seen if f > 0) > 0.5
+    assert again.network.to_bytes() == whole.network.to_bytes()
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
+    settings, checkpoint = replace(QUICK, passes=1), tmp_path / "training"
+    train_ratios(NormalPool(), (SHIFT,), INPUTS, settings, checkpoint=checkpoint)
+    other = replace(settings, seed=9)
+    fresh = train_ratios(NormalPool(), (SHIFT,), INPUTS, other)
+    mixed = train_ratios(NormalPool(), (SHIFT,), INPUTS, other, checkpoint=checkpoint)
+    assert fresh.network.to_bytes() == mixed.network.to_bytes()
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "training"
+    checkpoint.write_bytes(b"\x00" * 100)
+    with pytest.raises(DataError, match="remove it to train from the beginning"):
+        train_ratios(NormalPool(), (SHIFT,), INPUTS, QUICK, checkpoint=checkpoint)

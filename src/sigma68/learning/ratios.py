@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class RatioSettings:
     units: int = 128
     hidden_layers: int = 3
     passes: int = 60
-    batch: int = 4096
+    batch: int = 2048
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     averaging: float = 0.998
@@ -180,6 +181,7 @@ def train_ratios(
     inputs: Inputs,
     settings: RatioSettings | None = None,
     progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> RatioNetwork:
     """A network of the ratios of a pool's events: `fit_ratios.fit_ratios`.
 
@@ -189,6 +191,8 @@ def train_ratios(
         Those that move events.
     inputs
         What of an event the network is given.
+    checkpoint
+        A file from which a training that was stopped goes on; None to begin and keep nothing.
 
     Raises
     ------
@@ -207,4 +211,4 @@ def train_ratios(
         raise MissingExtraError(
             "training a network needs torch, which is not installed: pip install 'sigma68[torch]'"
         ) from error
-    return fit_ratios(pool, nuisances, inputs, settings, progress)
+    return fit_ratios(pool, nuisances, inputs, settings, progress, checkpoint)

@@ -133,6 +133,7 @@ class Nsbi(ProfileMethod):
             seed=seed,
             threads=threads,
         )
+        self.checkpoint: Path | None = None
         self.inputs = Inputs.of(task)
         self.ratios: RatioNetwork | None = None
         self.factors: Factors | None = None

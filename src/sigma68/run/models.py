@@ -25,7 +25,7 @@ from sigma68.errors import (
     SettingsError,
 )
 from sigma68.files import PART, explained, make_folder, write_json
-from sigma68.protocols import Method, Pools, Progress, Task
+from sigma68.protocols import Method, Pools, Progress, Resumable, Task
 from sigma68.run.provenance import versions
 
 __all__ = ["ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"]
@@ -93,8 +93,13 @@ def ensure_trained(
     learner = _made(cls, method, task, settings or {})
     if getattr(cls, "needs_events", True):
         pools.prepare("train", "calibration", progress=progress)
+    checkpoint = home.with_name(f"{home.name}.checkpoint")
+    if isinstance(learner, Resumable):
+        make_folder(home.parent)
+        learner.checkpoint = checkpoint
     learner.fit(pools.train, pools.calibration, progress)
     save_model(learner, about, home)
+    checkpoint.unlink(missing_ok=True)
     return home
 
 
