@@ -83,6 +83,7 @@ def test_no_seed_of_the_server_is_in_a_bundle(full_store: Store, tmp_path: Path)
     folder = open_bundle(path, tmp_path / "work").root.folder
     held = [p for p in folder.rglob("*") if p.is_file()]
     assert not [p for p in held if any(seed.encode() in p.read_bytes() for seed in seeds)]
+    assert path.stat().st_mode & 0o077 == 0
     # The final's toys are the same for all: its program holds a seed, the public one none.
     assert [p.parent.name for p in held if p.name == "seed.txt"] == ["ingestion_program_1"]
 
@@ -117,7 +118,7 @@ def test_the_programs_of_a_bundle_judge_a_submission(
     assert (program / "seed.txt").exists()
     entry = new_entry("entry", tmp_path)
     with (entry / "model.py").open("a") as model:
-        model.write(f"import os\nassert not os.path.exists({str(program / 'seed.txt')!r})\n")
+        model.write(SPY.format(seed=str(program / "seed.txt")))
     container = {
         "/app/ingested_program": entry,
         "/app/output": tmp_path / "app" / "output",
@@ -156,6 +157,29 @@ def test_the_programs_of_a_bundle_judge_a_submission(
     assert "toys" not in page
 
 
+SPY = """
+import os
+
+assert not os.path.exists({seed!r})
+for name in ("mem", "maps", "environ"):
+    try:
+        open(f"/proc/{{os.getppid()}}/{{name}}", "rb").read(1)
+    except OSError:
+        continue
+    raise SystemExit(f"the program's {{name}} can be read")
+"""
+
+
+def powerless() -> list[str]:
+    """What takes root's capabilities away, as a container does."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0:
+        return []
+    assert setpriv is not None, "root without util-linux"
+    none = [f"--{kind}=-all" for kind in ("bounding-set", "inh-caps", "ambient-caps")]
+    return [setpriv, *none, "--no-new-privs"]
+
+
 def command_of(program: Path, container: dict[str, Path]) -> list[str]:
     """The command of a program, as Codabench gives it, with other folders."""
     command = yaml.safe_load((program / "metadata.yaml").read_text())["command"]
@@ -166,7 +190,7 @@ def command_of(program: Path, container: dict[str, Path]) -> list[str]:
 
 def run_program(program: Path, container: dict[str, Path]) -> None:
     done = subprocess.run(
-        command_of(program, container),
+        [*powerless(), *command_of(program, container)],
         cwd=program,
         # Without bubblewrap, as containers are: the submission runs beside the program.
         env={**os.environ, "PATH": str(Path(sys.executable).parent)},

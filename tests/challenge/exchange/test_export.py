@@ -143,6 +143,10 @@ def test_only_the_forms_asked_for_are_written(full_store: Store, tmp_path: Path)
     assert not (tmp_path / "out" / "toys").exists() or not any((tmp_path / "out/toys").iterdir())
 
 
+def test_an_export_is_for_its_owner_alone(exported: Path) -> None:
+    assert exported.stat().st_mode & 0o077 == 0
+
+
 def test_an_export_needs_an_empty_folder(full_store: Store, tmp_path: Path) -> None:
     with pytest.raises(ExchangeError, match="is not empty"):
         export_all(full_store, tmp_path, NOW)

@@ -23,7 +23,7 @@ from sigma68.challenge.exchange.manifest import Listed, Manifest, listed, write_
 from sigma68.challenge.exchange.table_files import FORMATS, Format, table_files, write_toys
 from sigma68.challenge.store.tables import Base, Challenge, Entry, Piece, Result
 from sigma68.errors import ExchangeError
-from sigma68.files import make_folder, replacing
+from sigma68.files import explained, make_folder, replacing
 
 if TYPE_CHECKING:
     from sigma68.challenge.store.stores import Store
@@ -39,6 +39,7 @@ SECRET_COLUMNS: Final = {"teams": frozenset({"invite_code"})}
 """What an export holds only where secrets are asked for."""
 
 _ROWS: Final = 1000
+_PRIVATE: Final = 0o700
 
 
 def export_all(
@@ -50,7 +51,7 @@ def export_all(
     formats: Sequence[Format] = FORMATS,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Write all that `store` knows into the new or empty `folder`.
+    """Write all that `store` knows into the new or empty `folder`, which becomes its owner's alone.
 
     Hashes of passwords and tokens are never among it, seeds of phases and invite codes only with
     `secrets`. The tables' JSON is always written: it is what an import reads.
@@ -67,6 +68,8 @@ def export_all(
     make_folder(folder)
     if any(folder.iterdir()):
         raise ExchangeError(f"{folder} is not empty: give a new folder for the export")
+    with explained(folder):
+        folder.chmod(_PRIVATE)  # truths are in it
     tell: Progress = progress or (lambda what, fraction: None)
     tables = [t for t in Base.metadata.sorted_tables if _is_exported(t, secrets)]
     counts: dict[str, int] = {}

@@ -33,7 +33,7 @@ from sigma68.challenge.exchange.logo import draw_logo
 from sigma68.challenge.exchange.phase_settings import SEED, SETTINGS, PhaseSettings
 from sigma68.challenge.store.tables import Challenge, Phase
 from sigma68.errors import ExchangeError
-from sigma68.files import make_folder
+from sigma68.files import explained, make_folder
 
 if TYPE_CHECKING:
     from sigma68.challenge.store.stores import Store
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["QUESTIONS", "export_bundle"]
 
 _MARGIN_SECONDS: Final = 600
+_PRIVATE: Final = 0o600
 _LONGEST_SECONDS: Final = 2**31 - 1
 _TERMS: Final = (
     "Entries are run by the organisers, on pseudo-experiments whose truth is theirs alone. What "
@@ -128,7 +129,10 @@ def export_bundle(
             reward=str(kept.get("reward", "")),
             fact_sheet=kept.get("fact_sheet") or _fact_sheet(),
         )
-        return write_bundle(described, folder, out)
+        write_bundle(described, folder, out)
+        with explained(out):
+            out.chmod(_PRIVATE)
+        return out
 
 
 def _settings(
