@@ -45,7 +45,8 @@ SURFACE: dict[str, set[str]] = {
         *("ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"),
     },
     "sigma68.score.files": {
-        *("rank_folders", "read_score", "score_folder", "settings_of", "task_of"),
+        *("rank_folders", "read_score", "score_document", "score_folder", "settings_of"),
+        *("strict", "task_of"),
     },
     "sigma68.score.ranking": {"RankedEntry", "Ranking", "group_by_ties", "rank"},
     "sigma68.score.pool_error": {"PoolError", "pool_error"},
@@ -61,6 +62,13 @@ SURFACE: dict[str, set[str]] = {
         *("EntryTimeout", "EntryToyError", "Finding", "Limits", "TrainSet", "check_entry"),
         *("export_train", "new_entry", "open_entry"),
     },
+    "sigma68.challenge.judge.judge": {"judge"},
+    "sigma68.challenge.judge.plan": {
+        *("Candidate", "Energy", "Isolation", "JudgingStopped", "Plan", "Verdict"),
+    },
+    "sigma68.challenge.sandbox.box": {"Box", "Sandbox", "Trusted"},
+    "sigma68.challenge.sandbox.limits": {"Limits"},
+    "sigma68.challenge.sandbox.probe": {"memory_is_held_by", "probe", "require"},
     "sigma68.challenge.exchange.bundle": {
         *("BundleChallenge", "BundleColumn", "BundleLeaderboard", "BundlePage", "BundlePhase"),
         *("BundleSolution", "BundleTask"),
@@ -73,6 +81,12 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.challenge.exchange.from_bundle": {"ImportedBundle", "import_bundle"},
     "sigma68.challenge.exchange.restore": {"import_all"},
     "sigma68.challenge.exchange.to_bundle": {"QUESTIONS", "export_bundle"},
+    "sigma68.challenge.web.app": {"create_app"},
+    "sigma68.challenge.web.settings": {
+        *("OidcSettings", "ServerSettings", "oidc_from", "secret_of"),
+    },
+    "sigma68.challenge.web.serve": {"Options", "serve"},
+    "sigma68.challenge.web.client": {"TOKEN", "Challenge", "Client", "Note", "read_token"},
     "sigma68.tasks.gaussian.task": {"Gaussian"},
     "sigma68.tasks.higgs.task": {"Higgs"},
     "sigma68.tasks.higgs.files": {
@@ -160,7 +174,7 @@ SURFACE: dict[str, set[str]] = {
 ERRORS = {
     *("Sigma68Error", "InputError", "DataError", "NuisanceError", "SettingsError", "EntryError"),
     *("DownloadError", "OutputError", "MissingExtraError", "ModelMismatchError", "FitError"),
-    *("ExchangeError", "ProtocolError"),
+    *("ExchangeError", "IsolationError", "ProtocolError", "SubmitError"),
 }
 
 
