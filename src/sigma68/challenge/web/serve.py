@@ -82,10 +82,9 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
                 options.trusted,
             )
             open_while_serving.enter_context(Workers(settings, options.workers, say=say))
-        say(f"open: {address}/")
         if sign_in is not None:
             say(f"organiser's sign-in: name {sign_in.name}, password {sign_in.password}")
-            say("change the password on the page of your account")
+        say(f"open: {address}/")
         _run(app, held, options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Query
@@ -11,6 +12,7 @@ from sigma68.challenge.rules import accounts
 from sigma68.challenge.rules.refusals import NotFoundError, RefusedError
 from sigma68.challenge.store.tables import Role, User
 from sigma68.challenge.web.forms import ChangeDep, PostedDep
+from sigma68.challenge.web.opening import SignIn
 from sigma68.challenge.web.visits import Visit, VisitDep
 
 __all__ = ["router"]
@@ -26,7 +28,14 @@ def users(visit: VisitDep, page: Annotated[int, Query(ge=1, le=100_000)] = 1) ->
     return _users(visit, page=page)
 
 
-def _users(visit: Visit, *, page: int = 1, status: int = 200, error: str | None = None) -> Response:
+def _users(
+    visit: Visit,
+    *,
+    page: int = 1,
+    status: int = 200,
+    error: str | None = None,
+    fresh: SignIn | None = None,
+) -> Response:
     visit.organiser()
     found = accounts.listing(visit.session, limit=_USERS + 1, offset=(page - 1) * _USERS)
     return visit.page(
@@ -37,7 +46,21 @@ def _users(visit: Visit, *, page: int = 1, status: int = 200, error: str | None 
         more=len(found) > _USERS,
         roles=get_args(Role),
         error=error,
+        fresh=fresh,
     )
+
+
+@router.post("/new")
+def make(visit: ChangeDep, posted: PostedDep) -> Response:
+    """An account for somebody, with a password that is shown once."""
+    visit.organiser()
+    password = secrets.token_urlsafe(12)
+    try:
+        made = accounts.create(visit.session, posted.text("name"), password, visit.now)
+    except RefusedError as error:
+        return _users(visit.again(), status=error.status, error=str(error))
+    visit.session.commit()
+    return _users(visit, fresh=SignIn(made.name, password))
 
 
 @router.post("/{user_id}")

@@ -1,6 +1,5 @@
 // What the pages do beyond HTML: fragments that renew themselves, and uploads that show how far
 // they are. Every page works without it.
-//
 //   data-get="/address" data-every="2"    every 2 s the element is replaced by what is there, until
 //                                         that has no data-get any more
 //   form[data-upload]                     shows the progress of the upload in its <progress>
@@ -27,9 +26,7 @@
     try {
       if (!document.hidden) {
         const answer = await fetch(element.dataset.get, { credentials: "same-origin" });
-        if (answer.redirected || answer.status === 401 || answer.status === 404) {
-          return location.reload();
-        }
+        if (answer.redirected || answer.status === 404) return location.reload();
         if (answer.ok) {
           const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
           const next = parsed.body.firstElementChild;
@@ -48,12 +45,10 @@
     if (fresh.dataset.get) watch(fresh);
   }
 
-  // A reader hears the state when it changes, not every two seconds.
+  // Whoever listens hears the state when it changes, not every two seconds.
   function announce(before, after) {
     const voice = document.getElementById("voice");
-    if (voice && after.dataset.state && before.dataset.state !== after.dataset.state) {
-      voice.textContent = after.dataset.state;
-    }
+    if (voice && before.dataset.state !== after.dataset.state) voice.textContent = after.dataset.state;
   }
 
   function watch(element) {
@@ -73,7 +68,6 @@
         ? `Uploading: ${Math.floor((100 * event.loaded) / event.total)}%` : "Checking the zip …";
     };
     request.onload = () => {
-      history.replaceState(null, "", location.href);
       if (request.status < 400) return location.assign(request.responseURL);
       const parsed = new DOMParser().parseFromString(request.responseText, "text/html");
       const told = parsed.querySelector("[role=alert]");
