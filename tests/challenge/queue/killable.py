@@ -56,7 +56,9 @@ def hand_in(
 def start(target: Callable[..., None], *arguments: object) -> Any:
     """A process that runs `target`, begun at once: all it needs has been imported before."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "scipy.stats", "sigma68.score.ranking"])
+    context.set_forkserver_preload(
+        [__name__, "scipy.stats", "alembic.command", "sigma68.score.ranking"]
+    )
     process = context.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process

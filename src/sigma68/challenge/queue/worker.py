@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Judge", "Worker", "utc_now"]
 
 _UPKEEP = timedelta(seconds=5)
+_SWEEP = timedelta(hours=1)
 
 
 class Judge(Protocol):
@@ -84,12 +85,16 @@ class Worker:
 
         make_folder(self.folder)
         is_busy, count, last_upkeep = False, 0, datetime.min.replace(tzinfo=UTC)
+        last_sweep = self.clock()
         while not self.stop():
             try:
                 # The last entry of a public phase is what a final waits for.
                 if is_busy or self.clock() - last_upkeep >= _UPKEEP:
                     self.upkeep()
                     last_upkeep = self.clock()
+                if self.clock() - last_sweep >= _SWEEP:
+                    last_sweep = self.clock()
+                    self.store.sweep(last_sweep)
                 is_busy = self.do_one()
             except OperationalError as error:
                 # A database that is being restarted: what is held is taken back by then.
