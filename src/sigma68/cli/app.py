@@ -31,6 +31,7 @@ from sigma68.cli import (
     submit,
     tasks,
     toys,
+    train,
     worker,
 )
 from sigma68.errors import Sigma68Error
@@ -122,6 +123,7 @@ def sigma68(
 
 app.command("run")(run.run)
 app.command("score")(score.score)
+app.command("train")(train.train)
 app.command("fit")(fit.fit)
 app.command("compare")(compare.compare)
 app.command("methods")(methods.methods)

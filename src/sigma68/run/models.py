@@ -28,7 +28,15 @@ from sigma68.files import PART, explained, make_folder, write_json
 from sigma68.protocols import Method, Pools, Progress, Resumable, Task
 from sigma68.run.provenance import versions
 
-__all__ = ["ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"]
+__all__ = [
+    "ABOUT",
+    "ensure_trained",
+    "load_model",
+    "model_cache",
+    "settings_in_run",
+    "train_into",
+    "trained",
+]
 
 ABOUT = "model.json"
 _FORMAT = 1
@@ -90,7 +98,60 @@ def ensure_trained(
     if home.is_dir() and not retrain:
         read_about(home, task, pools)
         return home
-    learner = _made(cls, method, task, settings or {})
+    _train(cls, about, home, task, pools, progress)
+    return home
+
+
+def train_into(
+    out: Path,
+    method: str,
+    task: Task,
+    pools: Pools,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    retrain: bool = False,
+    progress: Progress | None = None,
+) -> bool:
+    """Train a method and keep it in the folder `out`; False if that model is there already.
+
+    Raises
+    ------
+    SettingsError
+        If the method does not exist, cannot do the task, or has no such settings; or if the folder
+        holds something else.
+    OutputError
+        If the model cannot be saved.
+    """
+    cls = method_class(method)
+    _require_able(cls, method, task)
+    about = _about(cls, method, task, pools, settings or {})
+    if out.exists():
+        there = (out / ABOUT).is_file()
+        if out.is_dir() and (there or not any(out.iterdir())):
+            same = there and key_of(read_about(out, task, pools)) == key_of(about)
+            if same and not retrain:
+                return False
+            if there and not same and not retrain:
+                raise SettingsError(
+                    f"{out} holds a model that was trained otherwise: give another folder, or "
+                    "--retrain to replace it"
+                )
+        else:
+            raise SettingsError(f"{out} is there and is no trained model: give another folder")
+    _train(cls, about, out, task, pools, progress)
+    return True
+
+
+def _train(
+    cls: type[Method],
+    about: Mapping[str, Any],
+    home: Path,
+    task: Task,
+    pools: Pools,
+    progress: Progress | None,
+) -> None:
+    """Train, going on from a checkpoint beside `home` if there is one, and save."""
+    learner = _made(cls, about["method"], task, about["settings"])
     if getattr(cls, "needs_events", True):
         pools.prepare("train", "calibration", progress=progress)
     checkpoint = home.with_name(f"{home.name}.checkpoint")
@@ -100,7 +161,6 @@ def ensure_trained(
     learner.fit(pools.train, pools.calibration, progress)
     save_model(learner, about, home)
     checkpoint.unlink(missing_ok=True)
-    return home
 
 
 def load_model(folder: Path, task: Task, pools: Pools) -> Method:
