@@ -60,8 +60,13 @@ def energy(joules: float | None) -> str:
 
 
 def size(n_bytes: float) -> str:
-    """A number of bytes in kB, MB or GB."""
-    for limit, unit, name in ((1e6, 1e3, "kB"), (1e9, 1e6, "MB"), (math.inf, 1e9, "GB")):
+    """A number of bytes in B, kB, MB or GB."""
+    for limit, unit, name in (
+        (1e3, 1.0, "B"),
+        (1e6, 1e3, "kB"),
+        (1e9, 1e6, "MB"),
+        (math.inf, 1e9, "GB"),
+    ):
         if n_bytes < limit:
             return f"{n_bytes / unit:.3g} {name}"
     return _NONE
