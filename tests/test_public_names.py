@@ -29,7 +29,8 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.protocols": {
         *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
-        *("DeferredPool", "HasLikelihood", "Pool", "Pools", "Progress", "ScaledProcesses", "Task"),
+        *("DeferredPool", "HasInvariants", "HasLikelihood", "Pool", "Pools", "Progress"),
+        *("Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
     "sigma68.discover": {
@@ -43,6 +44,7 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.run.evaluate": {"LOG", "POOL", "ProgressCallback", "RunProgress", "evaluate"},
     "sigma68.run.models": {
         *("ABOUT", "ensure_trained", "load_model", "model_cache", "settings_in_run", "trained"),
+        "train_into",
     },
     "sigma68.score.files": {
         *("rank_folders", "read_score", "score_document", "score_folder", "settings_of"),
@@ -81,6 +83,67 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.challenge.exchange.from_bundle": {"ImportedBundle", "import_bundle"},
     "sigma68.challenge.exchange.restore": {"import_all"},
     "sigma68.challenge.exchange.to_bundle": {"QUESTIONS", "export_bundle"},
+    "sigma68.challenge.store.files": {"Files", "open_files"},
+    "sigma68.challenge.store.stores": {"Store", "open_store"},
+    "sigma68.challenge.store.migrate": {"differences", "upgrade"},
+    "sigma68.challenge.store.engine": {"open_engine", "reading", "writing"},
+    "sigma68.challenge.queue.jobs": {
+        *("LEASE", "Lease", "MOST_ATTEMPTS", "add_log", "end", "enqueue", "fail"),
+        *("give_back", "heartbeat", "lease", "reclaim"),
+    },
+    "sigma68.challenge.queue.overview": {"Overview", "Running", "ahead", "overview"},
+    "sigma68.challenge.queue.pool": {
+        *("DATABASE", "FILES", "WorkerSettings", "Workers", "start_worker", "stdin_closed"),
+    },
+    "sigma68.challenge.queue.run": {
+        *("WorkerSettings", "default_folder", "refuse_without_sandbox", "run_workers"),
+    },
+    "sigma68.challenge.queue.worker": {"Judge", "Worker", "utc_now"},
+    "sigma68.challenge.rules.accounts": {
+        *("by_identity", "create", "create_for_identity", "end_sessions", "find"),
+        *("has_password", "listing", "require_organiser", "session_epoch", "set_disabled"),
+        *("set_password", "set_pseudonym", "set_role", "sign_in"),
+    },
+    "sigma68.challenge.rules.board": {
+        *("announce", "announcements", "answer", "ask", "hide_answer", "hide_question"),
+        *("question", "questions", "withdraw"),
+    },
+    "sigma68.challenge.rules.challenges": {
+        "by_slug",
+        "create",
+        "edit",
+        "listing",
+        "page",
+        "set_page",
+    },
+    "sigma68.challenge.rules.finals": {
+        *("candidates", "part_of", "pieces_complete", "start", "start_due"),
+    },
+    "sigma68.challenge.rules.jury": {"marks_of", "set_fact_sheet", "set_mark"},
+    "sigma68.challenge.rules.leaderboards": {
+        *("Leaderboard", "LeaderboardRow", "best_of_each", "leaderboard", "packed"),
+        "unpacked",
+    },
+    "sigma68.challenge.rules.phases": {
+        *("PhaseSettings", "State", "add", "delete", "edit", "find", "secret_seed", "state"),
+    },
+    "sigma68.challenge.rules.refusals": {
+        *("ConflictError", "ForbiddenError", "NotFoundError", "QuotaError", "RefusedError"),
+        "SignInError",
+    },
+    "sigma68.challenge.rules.submissions": {
+        *("Allowance", "FAILED_UPLOADS_A_DAY", "allowance", "cancel", "choose", "chosen"),
+        *("day_of", "refund", "restart", "submit"),
+    },
+    "sigma68.challenge.rules.teams": {
+        *("create", "join", "leave", "listing", "members", "membership_of"),
+        *("new_invite_code", "rename", "set_anonymous", "team_of"),
+    },
+    "sigma68.challenge.rules.tokens": {"by_token", "new_token", "revoke_token", "tokens_of"},
+    "sigma68.challenge.rules.views": {
+        *("failed_uploads", "latest_log", "of_phase", "of_team", "shown_until", "submission"),
+        "visible_result",
+    },
     "sigma68.challenge.web.app": {"create_app"},
     "sigma68.challenge.web.settings": {
         *("OidcSettings", "ServerSettings", "oidc_from", "secret_of"),
@@ -127,8 +190,19 @@ SURFACE: dict[str, set[str]] = {
         *("BEST", "GRID", "MIXTURE", "BestIntervals", "compute", "load", "main"),
     },
     "sigma68.tasks.higgs.emulate.components": {"FACTORS", "EmulatedComponents", "log_densities"},
+    "sigma68.inference.vector": {"FARTHEST", "Fit", "FitVector", "covariance_of"},
+    "sigma68.inference.ratio_model": {"Polynomials", "RatioEvents", "RatioModel"},
+    "sigma68.inference.density_ratios": {"RatioLikelihood"},
+    "sigma68.inference.bounded_newton": {
+        *("Derivatives", "Minimum", "lowest", "minimise", "profile_end"),
+    },
+    "sigma68.learning.inputs": {"Inputs"},
+    "sigma68.learning.partition": {"Partition", "PartitionChoice", "grow"},
+    "sigma68.learning.ratios": {
+        *("RatioNetwork", "RatioSettings", "ratio_polynomials", "train_ratios"),
+    },
     "sigma68.learning.network": {"Layer", "Network", "NetworkSettings", "train"},
-    "sigma68.learning.fit_network": {"train_network"},
+    "sigma68.learning.fit_network": {"follow", "layers_of", "torch_with", "train_network"},
     "sigma68.inference.unbinned": {"MixtureLikelihood", "shares_of"},
     "sigma68.inference.diagnostics": {
         *("Breakdown", "Correlation", "Impacts", "ProfileScan", "Pulls", "correlation"),
