@@ -210,6 +210,23 @@ def test_a_stopped_judging_goes_on_and_asks_nothing_twice(judged: Judged, tmp_pa
     pd.testing.assert_frame_equal(_toys(counts), _toys(good))
 
 
+def test_a_stop_ends_a_long_fit_at_once(tmp_path: Path) -> None:
+    endless = GOOD.replace(
+        "        self.n = ", "        import time\n        time.sleep(600)\n        self.n = "
+    )
+    begin = time.monotonic()
+    with pytest.raises(JudgingStopped):
+        judge(
+            [Candidate("endless", _entry(tmp_path / "endless", endless))],
+            replace(PLAN, fit_seconds=900.0),
+            folder=tmp_path / "out",
+            workers=2,
+            stop=lambda: time.monotonic() > begin + 3,
+        )
+    assert time.monotonic() < begin + 30
+    assert not list((tmp_path / "out").rglob("verdict.json"))
+
+
 def test_a_killed_judging_goes_on(judged: Judged, tmp_path: Path) -> None:
     slow = GOOD.replace(
         "        mu = len", "        import time\n        time.sleep(0.2)\n        mu = len"

@@ -100,6 +100,30 @@ def test_nothing_can_be_written_but_its_home(run_inside: RunInside) -> None:
     assert ended.out == "/home/entry/tmp\n"
 
 
+def test_an_entry_may_write_beside_its_files_and_changes_none(
+    run_inside: RunInside, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sigma68.challenge.sandbox.box.MOST_COPIED", 100)
+    (places.entry / "inner").mkdir()
+    (places.entry / "inner" / "cut.txt").write_text("small")
+    (places.entry / "weights.bin").write_text("large" * 100)
+    lines = """
+    import os
+    open("inner/cut.txt", "a").write("er")
+    open("inner/saved", "w").write("new")
+    print(os.getcwd(), open("inner/cut.txt").read(), len(open("weights.bin").read()))
+    try:
+        open("weights.bin", "w")
+    except OSError as error:
+        print(error.strerror)
+    """
+    ended = run_inside(lines)
+    assert ended.errors == ""
+    assert ended.out == "/home/entry/work smaller 500\nRead-only file system\n"
+    assert (places.entry / "inner" / "cut.txt").read_text() == "small"
+    assert not (places.entry / "inner" / "saved").exists()
+
+
 def test_other_processes_are_not_in_sight(
     run_inside: RunInside, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Protocol
 
 from sigma68.challenge.sandbox.cgroup import Group, make_group
 from sigma68.challenge.sandbox.code import KERNELS, copy_code, open_to_all
-from sigma68.challenge.sandbox.command import INSIDE, Places, arguments
+from sigma68.challenge.sandbox.command import INSIDE, MOST_COPIED, Places, arguments
 from sigma68.challenge.sandbox.limits import Limits
 from sigma68.challenge.sandbox.running import Running
 from sigma68.challenge.sandbox.system_calls import filter_program
@@ -133,7 +133,7 @@ class Sandbox:
         fds = {"info-fd": tell, "block-fd": wait, "seccomp": rules}
         command = [
             *arguments(bwrap, places, self.limits, as_root=user is not None, fds=fds),
-            *self._launcher(user),
+            *self._launcher(user, outside.package),
             sys.executable,
             *rest,
         ]
@@ -169,13 +169,17 @@ class Sandbox:
             on_end=lambda: _release(user, None),
         )
 
-    def _launcher(self, user: ClaimedUser | None) -> list[str]:
+    def _launcher(self, user: ClaimedUser | None, package: Path) -> list[str]:
         wanted = {
             "user": None if user is None else user.number,
             "memory": self.limits.memory_bytes,
             "disk": self.limits.disk_bytes,
             # Without root, bubblewrap's first process is of the same user, and counts.
             "processes": self.limits.max_processes + (user is None),
+            "entry": str(INSIDE.entry),
+            "work": str(INSIDE.home / "work"),
+            "package": str(package),
+            "copied": MOST_COPIED,
             "kernels": str(INSIDE.code / KERNELS),
             "own_kernels": str(INSIDE.home / ".kernels"),
         }

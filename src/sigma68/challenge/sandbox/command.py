@@ -3,11 +3,12 @@
 Inside, the root is empty but for the system's programs and libraries, Python and its packages
 (all read-only), a `/proc` and `/dev` of its own, and these places::
 
-    /entry          the entry's files, read-only: the working folder
+    /entry          the entry's files, read-only
     /modules        modules that older entries import, read-only
     /code           the code of sigma68 without its data, read-only
     /train.arrow    the training events, read-only
-    /home/entry     its home, empty, on a disk of its own; /tmp is a folder there
+    /home/entry     its home, on a disk of its own. In `work` its files lie once more, copied (the
+                    largest are links): the working folder. /tmp is a folder there
     /dev/shm        memory that its processes share, another disk of its own
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from sigma68.challenge.sandbox.code import CODE, KERNELS, package_folder
 from sigma68.challenge.sandbox.limits import Limits
 
-__all__ = ["DISKS", "HOME", "INSIDE", "Places", "arguments"]
+__all__ = ["DISKS", "HOME", "INSIDE", "MOST_COPIED", "Places", "arguments"]
 
 HOME = "/home/entry"
 DISKS = (HOME, "/dev/shm")  # noqa: S108 (the sandbox's own)
@@ -37,6 +38,8 @@ _SYSTEM = (
     "/etc/mime.types",
     "/sys/devices/system/cpu",
 )
+MOST_COPIED = 64 << 20
+"""Bytes of an entry's files that are copied to its working folder; they do not count as its own."""
 _PAGE = 4096
 _LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
@@ -97,23 +100,27 @@ def arguments(
     ):
         command += ["--ro-bind", str(source), str(target)]
     command += ["--proc", "/proc", "--dev", "/dev"]
-    room = limits.disk_bytes + _size(outside.code / KERNELS)
+    room = limits.disk_bytes + _size(outside.code / KERNELS) + _size(outside.entry, MOST_COPIED)
     for place in DISKS:
         command += ["--perms", "0755", "--dir", str(Path(place).parent)]
         # Everybody's inside, who is one user: whom the folder belongs to is bubblewrap's choice.
         command += ["--perms", "1777", "--size", str(room), "--tmpfs", place]
     command += ["--perms", "1777", "--dir", f"{HOME}/tmp", "--symlink", f"{HOME}/tmp", "/tmp"]  # noqa: S108
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]
-    command += ["--chdir", str(INSIDE.entry / outside.package)]
+    command += ["--chdir", HOME]
     for option, descriptor in fds.items():
         command += [f"--{option}", str(descriptor)]
     return [*command, "--"]
 
 
-def _size(folder: Path) -> int:
-    """What the files of a folder take on a disk of whole pages, in bytes."""
+def _size(folder: Path, most: int | None = None) -> int:
+    """What the files of a folder take on a disk of whole pages, in bytes.
+
+    With `most`, only so many bytes of them are there; the others are links.
+    """
     sizes = [path.stat().st_size for path in folder.rglob("*")]
-    return sum(size + _PAGE for size in sizes)
+    total = sum(sizes)
+    return (total if most is None else min(total, most)) + _PAGE * len(sizes)
 
 
 def _system() -> list[str]:

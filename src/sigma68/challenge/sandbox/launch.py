@@ -24,6 +24,12 @@ def main() -> None:
         os.setresgid(*[wanted["user"]] * 3)
         os.setresuid(*[wanted["user"]] * 3)
         drop_inheritable()
+    os.umask(0o022)
+    lay_out(wanted["entry"], wanted["work"], wanted["copied"])
+    # numba uses what it has compiled before only from a folder that it may write to.
+    shutil.copytree(wanted["kernels"], wanted["own_kernels"])
+    os.environ["NUMBA_CACHE_DIR"] = wanted["own_kernels"]
+    os.chdir(os.path.join(wanted["work"], wanted["package"]))  # noqa: PTH118
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: wanted["disk"],
@@ -37,13 +43,31 @@ def main() -> None:
         now = resource.getrlimit(name)[1]
         value = value if now == resource.RLIM_INFINITY else min(value, now)
         resource.setrlimit(name, (value, value))
-    os.umask(0o022)
-    # numba uses what it has compiled before only from a folder that it may write to.
-    shutil.copytree(wanted["kernels"], wanted["own_kernels"])
-    os.environ["NUMBA_CACHE_DIR"] = wanted["own_kernels"]
     if os.getuid() == 0 or os.geteuid() == 0:
         sys.exit("an entry must not run as root: give the container a range of user numbers")
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 (no shell is wanted)
+
+
+def lay_out(source: str, target: str, most: int) -> None:
+    """A working folder like `source` at `target`: copies of the smallest files, links to the rest.
+
+    Entries write beside their model.py. At most `most` bytes are copied.
+    """
+    os.mkdir(target)  # noqa: PTH102
+    files = []
+    for where, folders, names in os.walk(source):
+        inside = where.replace(source, target, 1)
+        for folder in folders:
+            os.mkdir(os.path.join(inside, folder))  # noqa: PTH102, PTH118
+        for name in names:
+            path = os.path.join(where, name)  # noqa: PTH118
+            files.append((os.path.getsize(path), path, os.path.join(inside, name)))  # noqa: PTH118, PTH202
+    for size, path, copy in sorted(files):
+        most -= size
+        if most >= 0:
+            shutil.copyfile(path, copy)
+        else:
+            os.symlink(path, copy)  # noqa: PTH211
 
 
 def drop_inheritable() -> None:
