@@ -49,9 +49,10 @@ def serve(
     empty: Annotated[
         bool, typer.Option("--empty", help="Begin without the challenges of the papers.")
     ] = False,
-    proxied: Annotated[
-        bool, typer.Option("--proxied", help="Believe a proxy in front about visitors' addresses.")
-    ] = False,
+    proxy: Annotated[
+        str | None,
+        typer.Option(help="The proxy in front, believed about visitors' addresses: 127.0.0.1"),
+    ] = None,
     closed: Annotated[
         bool, typer.Option("--closed", help="Let nobody register; organisers make accounts.")
     ] = False,
@@ -66,7 +67,7 @@ def serve(
 
         sigma68 serve demo-challenge --demo
 
-        sigma68 serve /srv/challenge --address https://challenge.example --proxied --workers 8
+        sigma68 serve /srv/challenge --address https://challenge.example --proxy 127.0.0.1
     """
     from sigma68.challenge.web.serve import Options, serve
     from sigma68.cli.console import say
@@ -87,7 +88,7 @@ def serve(
             trusted=trusted,
             demo=demo,
             empty=empty,
-            proxied=proxied,
+            proxy=proxy,
             registration=not closed,
             name=name,
         ),

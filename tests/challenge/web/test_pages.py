@@ -218,6 +218,7 @@ def test_a_zip_is_taken_and_what_is_none_is_told(site: Site) -> None:
     assert 'data-get="/c/small/submissions/1/live"' in taken
     live = person.get("/c/small/submissions/1/live").text
     assert live.lstrip().startswith('<div id="live"')
+    assert "2 uploads that were no entry" in person.get("/c/small/submissions").text
     assert site.person("bob").get("/c/small/submissions/1").status_code == 404
     assert "4" in person.get("/c/small/submit").text  # of 5 today
 

@@ -62,7 +62,7 @@ def create_app(settings: ServerSettings, store: Store, *, clock: Clock = utc_now
 
 
 def _takes_files(path: str) -> bool:
-    return path.endswith(("/submit", "/submissions", "/import"))
+    return path.endswith(("/submit", "/submissions"))
 
 
 def _static(name: str, request: Request) -> Response:

@@ -38,7 +38,7 @@ class Options:
     trusted: bool = False
     demo: bool = False
     empty: bool = False
-    proxied: bool = False
+    proxy: str | None = None
     registration: bool = True
     name: str = "sigma68"
 
@@ -94,7 +94,6 @@ def _settings(options: Options, address: str) -> ServerSettings:
         secret=secret_of(options.folder / "server.key"),
         name=options.name,
         registration=options.registration,
-        proxied=options.proxied,
         oidc=oidc_from(os.environ),
     )
 
@@ -149,8 +148,9 @@ def _run(app: object, held: socket.socket, options: Options) -> None:
         server_header=False,
         lifespan="off",
         ws="none",
-        proxy_headers=options.proxied,
-        forwarded_allow_ips="*" if options.proxied else None,
+        # Only what these add is believed: anybody can send such a header.
+        proxy_headers=options.proxy is not None,
+        forwarded_allow_ips=options.proxy,
         timeout_graceful_shutdown=10,
     )
     uvicorn.Server(config).run(sockets=[held])

@@ -35,8 +35,7 @@ class ServerSettings:
     """How one server runs.
 
     `address` is where people reach it: cookies are marked secure where it begins with https.
-    `secret` signs cookies and forms. `upload_bytes` is the largest zip that is taken,
-    `proxied` says that a proxy in front names the visitors' addresses.
+    `secret` signs cookies and forms. `upload_bytes` is the largest zip that is taken.
     """
 
     address: str
@@ -44,7 +43,6 @@ class ServerSettings:
     name: str = "sigma68"
     registration: bool = True
     upload_bytes: int = 512 * _MIB
-    proxied: bool = False
     session_seconds: int = 14 * 24 * 3600
     oidc: OidcSettings | None = None
 

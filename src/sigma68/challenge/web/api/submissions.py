@@ -55,6 +55,8 @@ def _sender(caller: CallerDep) -> Caller:
     """Whoever sends a zip, known before any of it is read."""
     caller.signed_in()
     caller.limit("upload")
+    # A slow sender must not hold a state of the database.
+    caller.session.commit()
     return caller
 
 

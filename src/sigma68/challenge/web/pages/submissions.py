@@ -110,7 +110,8 @@ def own(slug: str, visit: VisitDep) -> Response:
             (one, views.visible_result(visit.session, one, user, visit.now))
             for one in views.of_team(visit.session, team.id, phase.id)
         ]
-        by_phase.append((phase, rows))
+        failed = views.failed_uploads(visit.session, team.id, phase.id)
+        by_phase.append((phase, rows, failed))
         choice = submissions.chosen(visit.session, team.id, phase.id)
         if choice is not None:
             chosen.add(choice.id)
