@@ -23,7 +23,7 @@ from tests.challenge.conftest import GOOD
 
 SEED = 2**255 + 424242
 PLAN = Plan(
-    "gaussian", 3, 2, SEED, nuisances=("shift",), isolate="trusted", replay=3, fit_seconds=60.0
+    "gaussian", 3, 4, SEED, nuisances=("shift",), isolate="trusted", replay=6, fit_seconds=60.0
 )
 
 REMEMBERS = GOOD.replace(
@@ -91,7 +91,7 @@ def _toys(verdict: Verdict) -> pd.DataFrame:
 def test_all_candidates_see_the_same_toys(judged: Judged) -> None:
     task = Gaussian()
     good = _toys(judged.verdicts["good"])
-    expected = [draw_truth(task, SEED, s, t, PLAN.nuisances) for s in range(3) for t in range(2)]
+    expected = [draw_truth(task, SEED, s, t, PLAN.nuisances) for s in range(3) for t in range(4)]
     assert list(good["mu"]) == [truth.parameters["mu"] for truth in expected]
     assert list(good["shift"]) == [truth.nuisances["shift"] for truth in expected]
     for id in ("remembers", "by-chance", "sometimes"):
@@ -106,8 +106,8 @@ def test_a_sound_entry_has_a_score_and_no_flags(judged: Judged) -> None:
     assert good.flags == ()
     assert good.failures == {}
     assert good.score is not None
-    assert good.score["n_toys"] == 6
-    assert good.score["status"] == {"ok": 6}
+    assert good.score["n_toys"] == 12
+    assert good.score["status"] == {"ok": 12}
     assert "fit took" in good.log_tail
     # Two lanes and a replay have started it three times.
     assert 0.1 < good.cpu_seconds < 100
@@ -146,7 +146,7 @@ def test_failed_toys_count_and_are_explained(judged: Judged) -> None:
 def test_progress_ends_where_all_is_done(judged: Judged) -> None:
     done = [n for n, _ in judged.progress]
     assert done == sorted(done)
-    assert {total for _, total in judged.progress} == {6 * (6 + 3)}
+    assert {total for _, total in judged.progress} == {6 * (12 + 6)}
     assert {id for id, _ in judged.log} == set(judged.verdicts)
 
 
@@ -236,7 +236,7 @@ def test_a_killed_judging_goes_on(judged: Judged, tmp_path: Path) -> None:
 from pathlib import Path
 from sigma68.challenge.judge.judge import judge
 from sigma68.challenge.judge.plan import Candidate, Plan
-plan = Plan("gaussian", 3, 2, {SEED}, nuisances=("shift",), isolate="trusted", replay=3,
+plan = Plan("gaussian", 3, 4, {SEED}, nuisances=("shift",), isolate="trusted", replay=6,
             fit_seconds=60.0)
 judge([Candidate("slow", Path({str(entry)!r}))], plan, folder=Path({str(tmp_path / "out")!r}))
 """

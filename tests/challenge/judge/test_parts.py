@@ -10,7 +10,7 @@ import pytest
 
 from sigma68.challenge.judge.energy import WATTS_PER_BUSY_CORE, EnergyMeter
 from sigma68.challenge.judge.plan import Candidate, Plan
-from sigma68.challenge.judge.replay import choose, flags_of, same
+from sigma68.challenge.judge.replay import choose, flags_of, judging_order, same
 from sigma68.challenge.sandbox.cgroup import make_group
 from sigma68.challenge.sandbox.limits import Limits
 from sigma68.errors import SettingsError
@@ -119,16 +119,20 @@ def test_flags_follow_from_where_the_answers_begin_to_differ() -> None:
     assert flags_of(before, other, set()) == ("order_dependent",)
 
 
-def test_replays_begin_with_a_toy_that_was_first_and_go_another_way() -> None:
+def test_replays_begin_with_a_toy_that_was_first_and_go_the_other_way() -> None:
     task = Gaussian()
-    answered = [(s, t) for s in range(5) for t in range(5)]
-    chosen = choose(task, SECRET, answered, {(3, 3)}, 10)
-    assert chosen[0] == (3, 3)
-    assert len(set(chosen)) == 10
-    assert chosen != sorted(chosen)
-    assert choose(task, SECRET, answered, {(3, 3)}, 100).count((3, 3)) == 1
-    assert choose(task, SECRET, [], set(), 10) == []
-    assert choose(task, SECRET, answered, set(), 0) == []
+    order = judging_order(task, SECRET, 5, 5)
+    assert sorted(order) == [(s, t) for s in range(5) for t in range(5)]
+    assert order != sorted(order)
+    first, *others = choose(task, SECRET, order, order, {(3, 3)}, 10)
+    assert first == (3, 3)
+    assert len({first, *others}) == 10
+    places = [order.index(key) for key in others]
+    assert places == sorted(places, reverse=True)
+    assert choose(task, SECRET, order, order, {(3, 3)}, 100).count((3, 3)) == 1
+    assert {*choose(task, SECRET, order, order[:4], set(), 10)} == {*order[:4]}
+    assert choose(task, SECRET, order, [], set(), 10) == []
+    assert choose(task, SECRET, order, order, {(3, 3)}, 0) == []
 
 
 def test_a_control_group_gets_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from sigma68.challenge.judge.lane import (
 )
 from sigma68.challenge.judge.plan import Candidate, JudgingStopped, Plan, Verdict
 from sigma68.challenge.judge.record import Record, interval, read_verdict, write_reason
-from sigma68.challenge.judge.replay import Key, choose, flags_of
+from sigma68.challenge.judge.replay import Key, choose, flags_of, judging_order
 from sigma68.challenge.opening import open_entry
 from sigma68.challenge.sandbox.box import Box, Sandbox, Trusted
 from sigma68.challenge.sandbox.limits import Limits
@@ -43,7 +43,6 @@ from sigma68.protocols import Task
 from sigma68.run.folders import locked, scratch_folder
 from sigma68.run.team import threads_per_worker
 from sigma68.run.truth import active_nuisances
-from sigma68.seeds import stream
 
 __all__ = ["judge"]
 
@@ -283,20 +282,19 @@ class _Sitting:
 
 
 def _jobs(plan: Plan, task: Task, records: dict[str, Record]) -> list[Job]:
-    """What is left to ask, in an order that tells nothing: neighbours are of unlike sets."""
-    keys = [(s, t) for s in range(plan.sets) for t in range(plan.toys)]
-    stream(task.name, "judging order", plan.seed).generator().shuffle(keys)
+    """What is left to ask."""
     asked = [
         Job(key, tuple(id for id, record in records.items() if key not in record.shards.done))
-        for key in keys
+        for key in judging_order(task, plan.seed, plan.sets, plan.toys)
     ]
     return [job for job in asked if job.ids]
 
 
 def _replays(plan: Plan, task: Task, records: dict[str, Record]) -> list[tuple[str, Sequence[Key]]]:
     """Who is asked again, and what."""
+    order = judging_order(task, plan.seed, plan.sets, plan.toys)
     chosen = [
-        (id, choose(task, plan.seed, list(record.known_answers()), record.firsts, plan.replay))
+        (id, choose(task, plan.seed, order, {*record.known_answers()}, record.firsts, plan.replay))
         for id, record in records.items()
         if record.reason is None
     ]

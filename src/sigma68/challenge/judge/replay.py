@@ -7,13 +7,13 @@ chance. If they agree and later ones do not, it is memory between toys, or their
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sigma68.protocols import Task
 from sigma68.seeds import stream
 from sigma68.types import Interval
 
-__all__ = ["Key", "choose", "flags_of", "same"]
+__all__ = ["Key", "choose", "flags_of", "judging_order", "same"]
 
 Key = tuple[int, int]
 """(set, toy)."""
@@ -21,14 +21,31 @@ Key = tuple[int, int]
 _TOLERANCE = 1e-3
 
 
+def judging_order(task: Task, seed: int, sets: int, toys: int) -> list[Key]:
+    """All toys in the order in which they are asked: it tells nothing of which share a truth."""
+    keys = [(s, t) for s in range(sets) for t in range(toys)]
+    stream(task.name, "judging order", seed).generator().shuffle(keys)
+    return keys
+
+
 def choose(
-    task: Task, seed: int, answered: Collection[Key], firsts: Collection[Key], count: int
+    task: Task,
+    seed: int,
+    order: Sequence[Key],
+    answered: Collection[Key],
+    firsts: Collection[Key],
+    count: int,
 ) -> list[Key]:
-    """Which toys are asked again, in which order; at most `count`, one of `firsts` at the front."""
-    order = sorted(answered)
-    stream(task.name, "replay", seed).generator().shuffle(order)
-    front = [key for key in order if key in firsts][:1]
-    return (front + [key for key in order if key not in front])[:count]
+    """Which toys are asked again, in which order: at most `count`, one of `firsts` at the front.
+
+    The others are chosen at random among those answered, and asked in the opposite of the judging
+    `order`: who counts its toys is then at another number.
+    """
+    sample = [key for key in order if key in answered]
+    stream(task.name, "replay", seed).generator().shuffle(sample)
+    front = [key for key in sample if key in firsts][:1]
+    chosen = {*(front + [key for key in sample if key not in front])[:count]}
+    return front[:count] + [key for key in reversed(order) if key in chosen - {*front}]
 
 
 def same(one: Interval, other: Interval) -> bool:
