@@ -125,7 +125,17 @@ SURFACE: dict[str, set[str]] = {
         "unpacked",
     },
     "sigma68.challenge.rules.phases": {
-        *("PhaseSettings", "State", "add", "delete", "edit", "find", "secret_seed", "state"),
+        *(
+            "PhaseSettings",
+            "State",
+            "add",
+            "board_changed",
+            "delete",
+            "edit",
+            "find",
+            "secret_seed",
+            "state",
+        ),
     },
     "sigma68.challenge.rules.refusals": {
         *("ConflictError", "ForbiddenError", "NotFoundError", "QuotaError", "RefusedError"),

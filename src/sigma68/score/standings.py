@@ -19,6 +19,9 @@ __all__ = ["TIE", "bootstrap_scores", "contains_zero", "tie_groups", "tie_interv
 TIE = 0.95
 """The central part of the score difference that must contain 0 for a tie."""
 
+ROUNDING = 1e-12
+"""Scores of equal entries may differ by this."""
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -63,8 +66,7 @@ def tie_interval(first: FloatArray, second: FloatArray) -> tuple[float, float]:
 
 def contains_zero(ends: tuple[float, float], n_sets: int) -> bool:
     """Whether an interval of score differences means a tie; with a single set all are tied."""
-    # Equal entries may differ by rounding.
-    return n_sets == 1 or (ends[0] <= 1e-12 and ends[1] >= -1e-12)
+    return n_sets == 1 or (ends[0] <= ROUNDING and ends[1] >= -ROUNDING)
 
 
 def tie_groups(
@@ -79,11 +81,27 @@ def tie_groups(
     groups = []
     while left:
         best, *others = left
-        tied = {
-            name
-            for name in others
-            if contains_zero(tie_interval(scores[best], scores[name]), n_sets)
-        }
-        groups.append((best, *(name for name in others if name in tied)))
-        left = [name for name in others if name not in tied]
+        tied = _tied_with(scores[best], [scores[name] for name in others], n_sets)
+        groups.append((best, *(name for name, tie in zip(others, tied, strict=True) if tie)))
+        left = [name for name, tie in zip(others, tied, strict=True) if not tie]
     return tuple(groups)
+
+
+def _tied_with(best: FloatArray, others: Sequence[FloatArray], n_sets: int) -> list[bool]:
+    """Which of `others` are tied with `best`.
+
+    How many differences are above and below 0 says it of almost all, without sorting; the few
+    that an interpolated quantile decides are left to `tie_interval`.
+    """
+    if n_sets == 1 or not others:
+        return [True] * len(others)
+    differences = best - np.stack(others)
+    below = np.count_nonzero(differences <= ROUNDING, axis=1)
+    above = np.count_nonzero(differences >= -ROUNDING, axis=1)
+    # The quantile lies between the values of this rank and of the next.
+    rank = int((len(best) - 1) * (1 - TIE) / 2)
+    fewest = np.minimum(below, above)
+    return [
+        bool(n > rank + 1) or (bool(n > rank) and contains_zero(tie_interval(best, other), n_sets))
+        for n, other in zip(fewest, others, strict=True)
+    ]

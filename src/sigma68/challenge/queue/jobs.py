@@ -17,7 +17,8 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
-from sigma68.challenge.store.tables import Job, LogLine, Phase, Submission
+from sigma68.challenge.rules.phases import board_changed
+from sigma68.challenge.store.tables import Job, LogLine, Submission
 
 __all__ = [
     "LEASE",
@@ -248,7 +249,7 @@ def _retry_or_fail(
     ended = {"status": "failed", "ended": now, "reason": reason}
     _mirror(session, job, ended, only=("queued", "running"))
     # A board shows that nothing is awaited any more.
-    session.execute(update(Phase).where(Phase.id == job.phase_id).values(version=Phase.version + 1))
+    board_changed(session, job.phase_id)
 
 
 def _mirror(session: Session, job: Job, values: dict[str, Any], *, only: tuple[str, ...]) -> None:

@@ -110,7 +110,7 @@ def end_judging(store: Store, held: Lease, outcomes: Sequence[Outcome], now: dat
             return False
         for outcome in outcomes:
             _write(session, outcome, now)
-        session.get_one(Phase, held.phase_id, with_for_update=True).version += 1
+        phases.board_changed(session, held.phase_id)
     return True
 
 

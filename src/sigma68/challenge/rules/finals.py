@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sigma68.challenge.queue.jobs import enqueue
+from sigma68.challenge.rules import phases
 from sigma68.challenge.rules.audit import record
 from sigma68.challenge.rules.leaderboards import best_of_each
 from sigma68.challenge.rules.refusals import ConflictError
@@ -60,7 +61,7 @@ def start(session: Session, final: Phase, now: datetime) -> bool:
     if session.scalar(waiting.limit(1)) is not None:
         return False
     final.started = now
-    final.version += 1
+    phases.board_changed(session, final.id)
     found = candidates(session, final)
     for source in found:
         session.add(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,11 +17,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from sigma68.challenge.rules.phases import state
 from sigma68.challenge.rules.views import shown_until
-from sigma68.challenge.store.tables import Phase, Result, Submission, User
+from sigma68.challenge.store.tables import Phase, Result, Submission, Team, User
 from sigma68.score.resampling import N_RESAMPLES, SetSums
 from sigma68.score.standings import bootstrap_scores, tie_groups
 
@@ -30,7 +30,7 @@ __all__ = ["Leaderboard", "LeaderboardRow", "best_of_each", "leaderboard", "pack
 INDICATIVE_RESAMPLES = 2000
 """Resamples of entries that saw different toys, whose ties are rough anyway."""
 
-_MOST_KEPT = 5000
+_MOST_KEPT = 2000
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -82,14 +82,30 @@ class Leaderboard:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A result that was read, and whether it can have a place."""
+
+    row: LeaderboardRow
+    ranked: bool
+
+
 class _Memory:
     """What one database's boards are made of: results never change, so that all of it can be kept."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.boards: dict[tuple[Any, ...], tuple[LeaderboardRow, ...]] = {}
+        self.results: dict[int, _Known] = {}
         self.scores: dict[int, FloatArray] = {}
         self.groups: dict[tuple[Any, ...], tuple[tuple[str, ...], ...]] = {}
+
+    def forget(self) -> None:
+        """Let go of what was learnt first, where there is too much of it."""
+        kept: tuple[dict[Any, Any], ...] = (self.boards, self.results, self.scores, self.groups)
+        for one in kept:
+            while len(one) > _MOST_KEPT:
+                del one[next(iter(one))]
 
 
 _MEMORIES: WeakKeyDictionary[Any, _Memory] = WeakKeyDictionary()
@@ -173,9 +189,7 @@ def _rows(session: Session, phase: Phase, until: datetime | None) -> tuple[Leade
         for old in [k for k in memory.boards if k[:2] == key]:
             del memory.boards[old]
         memory.boards[*key, phase.version] = made
-        for store in (memory.boards, memory.scores, memory.groups):
-            while len(store) > _MOST_KEPT:
-                store.pop(next(iter(store)))  # type: ignore[call-overload]
+        memory.forget()
         return made
 
 
@@ -183,27 +197,56 @@ def _made(
     session: Session, phase: Phase, until: datetime | None, memory: _Memory
 ) -> tuple[LeaderboardRow, ...]:
     best = best_of_each(session, phase, until)
-    results = session.scalars(
-        select(Result)
-        .where(Result.submission_id.in_([submission_id for submission_id, _ in best.values()]))
-        .options(joinedload(Result.submission).joinedload(Submission.team))
-    ).all()
+    _learn(session, [submission_id for submission_id, _ in best.values()], memory)
+    names = {
+        team_id: pseudonym if anonymous else name
+        for team_id, name, pseudonym, anonymous in session.execute(
+            select(Team.id, Team.name, Team.pseudonym, Team.anonymous).where(
+                Team.challenge_id == phase.challenge_id
+            )
+        )
+    }
+    found = [memory.results[submission_id] for submission_id, _ in best.values()]
     order = sorted(
-        results,
-        key=lambda r: (not r.ranked, -math.inf if r.score is None else -r.score, r.submission_id),
+        found,
+        key=lambda r: (
+            not r.ranked,
+            -math.inf if r.row.score is None else -r.row.score,
+            r.row.submission_id,
+        ),
     )
-    place = _places(session, phase, [r for r in order if r.ranked], memory)
+    place = _places(session, phase, [r.row.submission_id for r in order if r.ranked], memory)
+    last = len(order) + 1
     return tuple(
-        _row(r, place.get(r.submission_id), best[r.submission.team_id][1])
-        for r in sorted(order, key=lambda r: place.get(r.submission_id, len(order) + 1))
+        replace(
+            row,
+            rank=place.get(row.submission_id),
+            team=names[row.team_id],
+            n_submissions=best[row.team_id][1],
+        )
+        for row in sorted((r.row for r in order), key=lambda r: place.get(r.submission_id, last))
     )
+
+
+def _learn(session: Session, submission_ids: Sequence[int], memory: _Memory) -> None:
+    """Read the results that are not known yet; the others never change."""
+    unknown = [one for one in submission_ids if one not in memory.results]
+    query = (
+        select(Result, Submission.team_id, Submission.created)
+        .join(Submission, Submission.id == Result.submission_id)
+        .where(Result.submission_id.in_(unknown))
+    )
+    if unknown:
+        for result, team_id, submitted in session.execute(query):
+            row = _row(result, team_id, submitted)
+            memory.results[result.submission_id] = _Known(row, result.ranked)
 
 
 def _places(
-    session: Session, phase: Phase, ranked: Sequence[Result], memory: _Memory
+    session: Session, phase: Phase, ranked: Sequence[int], memory: _Memory
 ) -> dict[int, int]:
-    """The number of each result's tie group, in the order given within a group."""
-    names = tuple(str(r.submission_id) for r in ranked)
+    """The number of each submission's tie group, in the order given within a group."""
+    names = tuple(str(submission_id) for submission_id in ranked)
     key = (phase.kind, phase.challenge.epsilon, names)
     if key not in memory.groups:
         memory.groups[key] = _groups(session, phase, names, memory)
@@ -246,13 +289,13 @@ def _groups(
     return tie_groups(names, scores, phase.sets)
 
 
-def _row(result: Result, rank: int | None, n_submissions: int) -> LeaderboardRow:
-    submission = result.submission
+def _row(result: Result, team_id: int, submitted: datetime) -> LeaderboardRow:
+    """The row of a result, but for what changes: its place, its team's name, the others."""
     return LeaderboardRow(
-        rank=rank,
-        team_id=submission.team_id,
-        team=submission.team.public_name,
-        submission_id=submission.id,
+        rank=None,
+        team_id=team_id,
+        team="",
+        submission_id=result.submission_id,
         score=result.score,
         score_low=result.score_low,
         score_high=result.score_high,
@@ -267,8 +310,8 @@ def _row(result: Result, rank: int | None, n_submissions: int) -> LeaderboardRow
         energy_joules=result.energy_joules,
         energy_known=result.energy_known,
         flags=tuple(result.flags),
-        n_submissions=n_submissions,
-        submitted=submission.created,
+        n_submissions=0,
+        submitted=submitted,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from sigma68.challenge.rules.accounts import require_organiser
@@ -19,7 +19,17 @@ from sigma68.challenge.rules.refusals import ConflictError, NotFoundError, Refus
 from sigma68.challenge.rules.texts import line
 from sigma68.challenge.store.tables import Challenge, Phase, PhaseSecret, Submission, User
 
-__all__ = ["PhaseSettings", "State", "add", "delete", "edit", "find", "secret_seed", "state"]
+__all__ = [
+    "PhaseSettings",
+    "State",
+    "add",
+    "board_changed",
+    "delete",
+    "edit",
+    "find",
+    "secret_seed",
+    "state",
+]
 
 State = Literal["before", "open", "closed"]
 
@@ -94,6 +104,20 @@ def state(phase: Phase, now: datetime) -> State:
     return "open" if now < phase.closes else "closed"
 
 
+def board_changed(session: Session, phase_id: int) -> None:
+    """Say that what a phase's leaderboard shows has changed.
+
+    In SQL, not by reading and writing: two at once are two changes on every database.
+    """
+    session.flush()
+    session.execute(
+        update(Phase)
+        .where(Phase.id == phase_id)
+        .values(version=Phase.version + 1)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
 def add(
     session: Session, challenge: Challenge, settings: PhaseSettings, *, by: User, now: datetime
 ) -> Phase:
@@ -145,7 +169,7 @@ def edit(
         )
     for name in changed:
         setattr(phase, name, columns[name])
-    phase.version += 1
+    board_changed(session, phase.id)
     record(session, by, "edit_phase", f"phase:{phase.id}", now, fields=changed)
     session.flush()
 

@@ -180,31 +180,24 @@ def cancel(session: Session, submission: Submission, by: User, reason: str, now:
         If it is cancelled already.
     """
     require_organiser(by)
-    # The row as it is now, not as it was when the page was made.
-    session.refresh(submission, with_for_update=True)
-    if submission.status == "cancelled":
-        raise ConflictError("this submission is cancelled already")
-    record(
-        session,
-        by,
-        "cancel",
-        f"submission:{submission.id}",
-        now,
-        reason=reason,
-        was=submission.status,
-    )
-    submission.status, submission.counts = "cancelled", False
-    submission.reason = line(reason, "the reason", most=500)
-    submission.ended = submission.ended or now
+    # The job first, then the submission: in the order in which a worker locks them.
     session.execute(
         update(Job)
         .where(Job.submission_id == submission.id, Job.status.in_(("queued", "running")))
         .values(status="cancelled", ended=now, expires=None)
     )
+    # The row as it is now, not as it was when the page was made.
+    session.refresh(submission, with_for_update=True)
+    if submission.status == "cancelled":
+        raise ConflictError("this submission is cancelled already")
+    why = line(reason, "the reason", most=500)
+    subject = f"submission:{submission.id}"
+    record(session, by, "cancel", subject, now, reason=why, was=submission.status)
+    submission.status, submission.counts, submission.reason = "cancelled", False, why
+    submission.ended = submission.ended or now
     for choice in session.scalars(select(Choice).where(Choice.submission_id == submission.id)):
         session.delete(choice)
-    submission.phase.version += 1
-    session.flush()
+    phases.board_changed(session, submission.phase_id)
 
 
 def refund(session: Session, submission: Submission, by: User, reason: str, now: datetime) -> None:
@@ -254,7 +247,7 @@ def restart(session: Session, submission: Submission, by: User, now: datetime) -
     )
     for one in session.scalars(select(Submission).where(lost)):
         one.status, one.reason, one.ended, one.done = "queued", None, None, 0
-    submission.phase.version += 1
+    phases.board_changed(session, submission.phase_id)
     record(session, by, "restart", f"submission:{submission.id}", now)
     session.flush()
 
