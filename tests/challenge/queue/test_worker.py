@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from typing import Any
 
 import pandas as pd
 import pytest
 from sqlalchemy import func, select
 
+from sigma68.challenge.judge.plan import Verdict
 from sigma68.challenge.queue import jobs
 from sigma68.challenge.rules import submissions, views
 from sigma68.challenge.store.tables import Job, Phase, PhaseSecret, Result, Submission, User
@@ -29,8 +31,23 @@ def test_a_submission_is_judged_and_its_result_written_once(world: World) -> Non
         with world.store.files.local(result.toys) as path:
             assert hashlib.sha256(path.read_bytes()).hexdigest() == result.sha256
             assert len(pd.read_parquet(path)) == 6
-        assert [line.text for line in views.latest_log(session, one)] == [f"{found.key} is judged"]
+        assert [line.text for line in views.latest_log(session, one)] == ["the entry is judged"]
     assert world.work(trivial_judge) == 0
+
+
+def test_an_author_does_not_read_what_an_entry_is_called_in_here(world: World) -> None:
+    one = world.submit("ann")
+
+    def tells(entries: Any, plan: object, **rest: object) -> list[Verdict]:
+        (entry,) = entries
+        reason = f"{entry.path.stem}: {entry.path.name} of {entry.id} is bad"
+        return [Verdict(entry.id, None, None, 0.5, reason=reason, log_tail=reason)]
+
+    world.work(tells)
+    with world.store.read() as session:
+        found = session.get_one(Submission, one)
+        assert found.reason == "the entry of the entry is bad"
+        assert [line.text for line in views.latest_log(session, one)] == [found.reason]
 
 
 def test_every_submission_gets_toys_of_its_own(world: World) -> None:
@@ -105,7 +122,8 @@ def test_a_result_that_comes_after_the_lease_was_given_away_is_dropped(world: Wo
         return trivial_judge(*args, **kwargs)  # type: ignore[arg-type, return-value]
 
     said: list[str] = []
-    assert world.worker(slow, say=said.append).do_one()  # type: ignore[arg-type]
+    # Its heart does not beat meanwhile: it would keep the lease.
+    assert world.worker(slow, say=said.append, beat=600.0).do_one()  # type: ignore[arg-type]
     assert any("somebody else's" in line for line in said)
     with world.store.read() as session:
         assert session.scalar(select(func.count()).select_from(Result)) == 1

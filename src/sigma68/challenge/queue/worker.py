@@ -177,7 +177,9 @@ class Worker:
                 folder=folder,
                 # In toys, whatever the judge counts: with all entries, and asked again.
                 progress=lambda done, total: pulse.progress(toys * done // max(total, 1)),
-                log=lambda name, text: pulse.log(by_name[name].submission_id, text),
+                log=lambda name, text: pulse.log(
+                    by_name[name].submission_id, _told(by_name[name], text)
+                ),
                 stop=stop,
             )
         return [(by_name[verdict.id], verdict) for verdict in verdicts]
@@ -187,7 +189,7 @@ class Worker:
 
         if verdict.reason is not None or verdict.toys is None or verdict.score is None:
             why = verdict.reason or "it could not be judged"
-            return Outcome.failed(one.submission_id, why, verdict.log_tail)
+            return Outcome.failed(one.submission_id, _told(one, why), _told(one, verdict.log_tail))
         key = _key(held, one)
         outcome = outcome_of(
             one.submission_id,
@@ -197,7 +199,7 @@ class Worker:
             verdict.score,
             _costs(verdict),
             epsilon=work.plan.epsilon,
-            log=verdict.log_tail,
+            log=_told(one, verdict.log_tail),
         )
         self.store.files.put(key, verdict.toys)
         return outcome
@@ -209,8 +211,9 @@ class Worker:
         if verdict.toys is not None and verdict.reason is None:
             key = _key(held, one)
             self.store.files.put(key, verdict.toys)
-        reason = verdict.reason if key is not None or verdict.reason else "it could not be judged"
-        return one.submission_id, key, _costs(verdict), reason, verdict.log_tail
+        reason = None if key is not None else verdict.reason or "it could not be judged"
+        told = None if reason is None else _told(one, reason)
+        return one.submission_id, key, _costs(verdict), told, _told(one, verdict.log_tail)
 
     def _end_judging(
         self, held: Lease, outcomes: Sequence[Outcome], stop: Callable[[], bool]
@@ -280,6 +283,13 @@ def _locked(place: Path, opened: contextlib.ExitStack) -> bool:
 def _key(held: Lease, one: Worked) -> str:
     # The lease is in the name, so that two who think they hold a job write two files.
     return f"toys/{one.name}-{held.job_id}-{held.name[:12]}.parquet"
+
+
+def _told(one: Worked, text: str) -> str:
+    """What its author reads, who does not know what an entry is called in here."""
+    for name in (one.name, Path(one.file).name, Path(one.file).stem):
+        text = text.removeprefix(f"{name}: ").replace(name, "the entry")
+    return text
 
 
 def _costs(verdict: Verdict) -> Costs:
