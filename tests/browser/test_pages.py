@@ -175,7 +175,7 @@ def test_a_refused_upload_is_told_in_place(shown: House, chromium: Any, tmp_path
 
 def test_everything_that_can_be_used_has_a_name(shown: House, chromium: Any) -> None:
     nameless = """() => [...document.querySelectorAll("a, button, input, select, textarea, svg")]
-      .filter((one) => one.type !== "hidden" && one.getAttribute("aria-hidden") !== "true")
+      .filter((one) => one.type !== "hidden" && !one.hidden && one.getAttribute("aria-hidden") !== "true")
       .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim() ||
                          one.labels?.length)).map((one) => one.outerHTML)"""
     page = chromium.new_page()

@@ -14,7 +14,7 @@ PATH = os.path.dirname(os.path.abspath(__file__))
 class Model:
     def __init__(self, get_train_set=None, systematics=None):
         print("Initializing Model")
-        self.train_set = get_train_set(train_size=20000)
+        self.train_set = get_train_set(train_size=4000)
         self.systematics = systematics
         self.cut = np.loadtxt(os.path.join(PATH, "cut.txt"))
 
