@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sigma68.challenge.rules import submissions, teams
-from sigma68.challenge.rules.leaderboards import packed, unpacked
+from sigma68.challenge.rules.leaderboards import leaderboard, packed, unpacked
 from sigma68.challenge.store.tables import Phase, Result, Submission, Team, User
 from sigma68.score.resampling import SetSums
 from tests.challenge.server_world import World, zipped
@@ -101,6 +101,26 @@ def test_a_board_follows_what_is_judged_and_cancelled(world: World) -> None:
         organiser = session.get_one(User, world.organiser_id)
         submissions.cancel(session, session.get_one(Submission, one), organiser, "no", world.now)
     assert [row.submission_id for row in world.board().rows] == [two]
+
+
+def test_visitors_may_get_a_board_of_a_moment_ago_and_organisers_do_not(world: World) -> None:
+    world.submit("ann")
+    world.work(trivial_judge)
+
+    def teams_seen(max_age: float, *, organiser: bool = False) -> int:
+        with world.store.read() as session:
+            phase = session.get_one(Phase, world.public_id)
+            viewer = session.get_one(User, world.organiser_id) if organiser else None
+            board = leaderboard(session, phase, world.now, viewer, max_age=max_age)
+            return len(board.rows)
+
+    assert teams_seen(600.0) == 1
+    world.submit("bob")
+    world.work(trivial_judge)
+    assert teams_seen(600.0) == 1
+    assert teams_seen(600.0, organiser=True) == 2
+    assert teams_seen(0.0) == 2
+    assert teams_seen(600.0) == 2
 
 
 def test_sums_are_kept_to_the_last_bit() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -90,12 +91,21 @@ class _Known:
     ranked: bool
 
 
+@dataclass(frozen=True)
+class _Board:
+    """A board of one version of its phase, made at a time by the monotonic clock, in s."""
+
+    version: int
+    made: float
+    rows: tuple[LeaderboardRow, ...]
+
+
 class _Memory:
     """What one database's boards are made of: results never change, so that all of it can be kept."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.boards: dict[tuple[Any, ...], tuple[LeaderboardRow, ...]] = {}
+        self.boards: dict[tuple[Any, ...], _Board] = {}
         self.results: dict[int, _Known] = {}
         self.scores: dict[int, FloatArray] = {}
         self.groups: dict[tuple[Any, ...], tuple[tuple[str, ...], ...]] = {}
@@ -112,19 +122,28 @@ _MEMORIES: WeakKeyDictionary[Any, _Memory] = WeakKeyDictionary()
 
 
 def leaderboard(
-    session: Session, phase: Phase, now: datetime, viewer: User | None = None
+    session: Session,
+    phase: Phase,
+    now: datetime,
+    viewer: User | None = None,
+    *,
+    max_age: float = 0.0,
 ) -> Leaderboard:
     """The leaderboard of `phase` as `viewer` may see it now.
 
     Organisers see everything at once; all others see what the phase's settings allow at `now`.
+    They may be shown a board that was made up to `max_age` seconds ago: then results that come in
+    all the time do not make every reader wait for a new one.
     """
-    until = now if viewer is not None and viewer.role == "organiser" else shown_until(phase, now)
+    is_organiser = viewer is not None and viewer.role == "organiser"
+    until = now if is_organiser else shown_until(phase, now)
     indicative = phase.kind == "public"
     if until is None:
         why = f"scores are hidden until {phase.name!r} closes at {phase.closes:%Y-%m-%d %H:%M} UTC"
         return Leaderboard((), why, indicative, now, ())
     # What was made up to now is everything, whatever the time is.
-    rows = _rows(session, phase, None if until == now else until)
+    age = 0.0 if is_organiser else max_age
+    rows = _rows(session, phase, None if until == now else until, age)
     if not rows and state(phase, now) == "closed" and _is_awaited(session, phase):
         return Leaderboard((), f"{phase.name!r} is still being judged", indicative, until, ())
     return Leaderboard(rows, None, indicative, until, _notes(phase, rows))
@@ -177,20 +196,22 @@ def unpacked(content: bytes) -> SetSums:
     return SetSums(width, covered, n)
 
 
-def _rows(session: Session, phase: Phase, until: datetime | None) -> tuple[LeaderboardRow, ...]:
+def _rows(
+    session: Session, phase: Phase, until: datetime | None, max_age: float
+) -> tuple[LeaderboardRow, ...]:
     # One memory for each pool of connections: a test's database is not the next one's.
     memory = _MEMORIES.setdefault(session.get_bind().engine.pool, _Memory())
     key = (phase.id, until)
     with memory.lock:
-        kept = memory.boards.get((*key, phase.version))
-        if kept is not None:
-            return kept
-        made = _made(session, phase, until, memory)
-        for old in [k for k in memory.boards if k[:2] == key]:
-            del memory.boards[old]
-        memory.boards[*key, phase.version] = made
+        kept = memory.boards.get(key)
+        if kept is not None and (
+            kept.version == phase.version or time.monotonic() - kept.made < max_age
+        ):
+            return kept.rows
+        rows = _made(session, phase, until, memory)
+        memory.boards[key] = _Board(phase.version, time.monotonic(), rows)
         memory.forget()
-        return made
+        return rows
 
 
 def _made(
