@@ -113,11 +113,11 @@ def serving(app: Any) -> Iterator[str]:
         held.close()
 
 
-def new_site(folder: Path, **settings: Any) -> tuple[Site, Any]:
+def new_site(folder: Path, address: str = "http://127.0.0.1", **settings: Any) -> tuple[Site, Any]:
     """A site that is not served yet, and its application."""
     store = open_store(f"sqlite:///{folder / 'challenge.db'}", str(folder / "files"))
     site = Site("", store)
-    given = ServerSettings("http://127.0.0.1", secrets.token_bytes(32), **settings)
+    given = ServerSettings(address, secrets.token_bytes(32), **settings)
     return site, create_app(given, store, clock=lambda: site.clock[0])
 
 

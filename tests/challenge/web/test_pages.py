@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from sigma68.challenge.rules import accounts
 from sigma68.challenge.store.tables import PhaseSecret
 from sigma68.challenge.web import pages
-from tests.challenge.web.conftest import PASSWORD, Site, Visitor, zipped
+from tests.challenge.web.conftest import PASSWORD, Site, Visitor, new_site, serving, zipped
 
 PUBLIC = (
     *("/", "/c/small", "/c/small/data", "/c/small/rules", "/c/small/leaderboard"),
@@ -184,6 +185,35 @@ def test_headers_keep_strangers_scripts_out(site: Site) -> None:
     cookie = site.visitor().get("/sign-in").headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
+
+
+def test_behind_https_cookies_travel_by_https_alone(tmp_path: Path) -> None:
+    site, app = new_site(tmp_path, "https://challenge.example")
+    with serving(app) as site.address:
+        headers = site.visitor().get("/sign-in").headers
+        site.close()
+    assert headers["set-cookie"].startswith("__Host-visit=")
+    assert "Secure" in headers["set-cookie"]
+    assert "Path=/" in headers["set-cookie"]
+    assert "Domain" not in headers["set-cookie"]
+    assert "max-age" in headers["strict-transport-security"]
+
+
+def test_where_nobody_registers_organisers_make_accounts(tmp_path: Path) -> None:
+    site, app = new_site(tmp_path, registration=False)
+    with serving(app) as site.address:
+        assert "Register" not in site.visitor().get("/sign-in").text
+        assert site.visitor().get("/register").status_code == 403
+        new = {"name": "x", "password": PASSWORD}
+        assert site.visitor().http.post("/api/v1/accounts", json=new).status_code == 403
+        organiser = site.person("olga", "organiser")
+        page = organiser.post("/admin/users/new", {"name": "ann"}).text
+        password = re.search(r"the password <code>(\S+)</code>", page)
+        assert password
+        visitor = site.visitor()
+        visitor.post("/sign-in", {"name": "ann", "password": password[1]})
+        assert visitor.signed_in()
+        site.close()
 
 
 def test_no_page_has_anything_inline(site: Site) -> None:

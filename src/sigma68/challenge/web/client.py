@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from sigma68.errors import EntryError, MissingExtraError, SettingsError, SubmitError
-from sigma68.files import make_folder, write_json
+import httpx
 
-if TYPE_CHECKING:
-    import httpx
+from sigma68.errors import EntryError, SettingsError, SubmitError
+from sigma68.files import make_folder, write_json
 
 __all__ = ["TOKEN", "Challenge", "Client", "Note", "read_token"]
 
@@ -106,7 +105,7 @@ class Client:
     _http: httpx.Client | None = field(default=None, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        self._http = _httpx().Client(
+        self._http = httpx.Client(
             base_url=f"{self.challenge.server}/api/v1/",
             headers={"authorization": f"Bearer {self.token}"},
             timeout=120.0,
@@ -208,7 +207,7 @@ class Client:
             raise RuntimeError("a client is to be used in a with statement")
         try:
             answer = self._http.request(verb, path, **given)
-        except _httpx().HTTPError as error:
+        except httpx.HTTPError as error:
             why = str(error) or type(error).__name__
             raise _AwayError(f"{self.challenge.server} cannot be reached ({why})") from error
         if answer.status_code in (502, 503, 504):
@@ -240,16 +239,6 @@ def _content(answer: httpx.Response, server: str) -> Any:
     if answer.status_code == 422:
         raise EntryError(sentence)
     raise SubmitError(f"{server} refuses: {sentence}")
-
-
-def _httpx() -> Any:
-    try:
-        import httpx
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "handing in needs the package 'httpx', which is not installed: install sigma68[server]"
-        ) from error
-    return httpx
 
 
 def _size(path: Path) -> int:
