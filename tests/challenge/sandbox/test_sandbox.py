@@ -163,6 +163,20 @@ def test_the_first_process_has_nothing_to_take_over(run_inside: RunInside) -> No
     assert int(capabilities, 16) == 0
 
 
+def test_only_its_three_streams_are_open(run_inside: RunInside) -> None:
+    lines = """
+    import os
+    for number in range(3, 1024):
+        try:
+            os.fstat(number)
+        except OSError:
+            continue
+        print("open:", number)
+    """
+    ended = run_inside(lines)
+    assert (ended.out, ended.errors) == ("", "")
+
+
 def test_the_network_is_not_there(run_inside: RunInside) -> None:
     lines = """
     import socket, sys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -153,7 +154,18 @@ class Sandbox:
                 except OSError:  # made, but not for us to use: the watcher holds the limits
                     group.close()
                     group = None
-            os.write(go, b"1")
+            running = Running(
+                process,
+                first,
+                limits=self.limits,
+                group=group,
+                on_end=lambda: _release(user, None),
+            )
+            with contextlib.suppress(BrokenPipeError):  # it has ended: it will be asked why
+                os.write(go, b"1")
+            return running
+        except ProcessLookupError as error:
+            raise IsolationError(_no_sandbox(_words_of(process))) from error
         except BaseException:
             if process is not None:
                 _abandon(process)
@@ -161,13 +173,6 @@ class Sandbox:
         finally:
             for descriptor in (told, go, *fds.values()):
                 os.close(descriptor)
-        return Running(
-            process,
-            first,
-            limits=self.limits,
-            group=group,
-            on_end=lambda: _release(user, None),
-        )
 
     def _launcher(self, user: ClaimedUser | None, package: Path) -> list[str]:
         wanted = {
@@ -224,7 +229,9 @@ def _first_process(process: subprocess.Popen[bytes], told: int) -> int:
     deadline = time.monotonic() + _START_S
     text = b""
     while time.monotonic() < deadline:
-        if select.select([told], [], [], deadline - time.monotonic())[0]:
+        poll = select.poll()
+        poll.register(told, select.POLLIN)
+        if poll.poll(max(deadline - time.monotonic(), 0.0) * 1000):
             chunk = os.read(told, 4096)
             text += chunk
             if not chunk or text.rstrip().endswith(b"}"):
@@ -232,13 +239,16 @@ def _first_process(process: subprocess.Popen[bytes], told: int) -> int:
     try:
         return int(json.loads(text)["child-pid"])
     except (ValueError, KeyError, TypeError) as error:
-        words = _words_of(process)
-        raise IsolationError(
-            f"bubblewrap makes no sandbox here ({words}): see the guide, under isolation"
-        ) from error
+        raise IsolationError(_no_sandbox(_words_of(process))) from error
 
 
-def _words_of(process: subprocess.Popen[bytes]) -> str:
+def _no_sandbox(words: str) -> str:
+    return f"bubblewrap makes no sandbox here ({words}): see the guide, under isolation"
+
+
+def _words_of(process: subprocess.Popen[bytes] | None) -> str:
+    if process is None:
+        return "it was not started"
     _abandon(process, close=False)
     stream: IO[bytes] | None = process.stderr
     words = b"" if stream is None else stream.read(2000) or b""

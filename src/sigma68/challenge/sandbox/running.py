@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -37,6 +38,11 @@ class Running:
         Its control group, if it has one.
     on_end
         Called once when it has ended.
+
+    Raises
+    ------
+    ProcessLookupError
+        If `first` is gone already.
     """
 
     def __init__(
@@ -52,6 +58,8 @@ class Running:
         self.excess = ""
         """What it took too much of, in a sentence for its author, and was ended for."""
         self._first = first
+        # Its number may be another's as soon as it has ended; this descriptor stays its own.
+        self._handle = os.pidfd_open(first)
         self._limits = limits
         self._group = group
         self._on_end = on_end
@@ -100,21 +108,23 @@ class Running:
 
     def kill(self) -> None:
         """Kill its first process, with which a sandbox ends; `end` is still to be called."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._first, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError), self._looking:
+            if not self._over.is_set():
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def end(self) -> None:
         """Kill it and, in a sandbox, everything it has started; returns when they are gone."""
         if self._over.is_set():
             return
-        with self._looking:
-            self._meter.look()
-            self._over.set()
+        self._look()
         self._kill()
         self.process.wait()
+        with self._looking:
+            self._over.set()
         self._watcher.join(timeout=_END_S)
+        os.close(self._handle)
         if self._group is not None:
-            self._meter_group()
+            self._meter.at_least(self._group.cpu_seconds)
             self._group.close()
         if self._on_end is not None:
             self._on_end()
@@ -145,7 +155,8 @@ class Running:
 
     def _look(self) -> Usage:
         with self._looking:
-            if self._over.is_set():
+            # Bubblewrap has waited for a sandbox's first process: its number may be another's.
+            if self._over.is_set() or (self.is_sandboxed and self._has_ended()):
                 return Usage(self._meter.cpu_seconds, 0, 0)
             return self._meter.look()
 
@@ -165,9 +176,10 @@ class Running:
         assert self._limits is not None  # noqa: S101 (only then is there too much)
         return f"its processes took more than {self._limits.memory_words} of memory together"
 
-    def _meter_group(self) -> None:
-        if self._group is not None:
-            self._meter.at_least(self._group.cpu_seconds)
+    def _has_ended(self) -> bool:
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        return bool(poll.poll(0))
 
 
 def _files(pid: int, place: str) -> int:
