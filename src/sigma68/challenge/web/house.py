@@ -6,6 +6,7 @@ import hashlib
 import mimetypes
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,33 +48,42 @@ class House:
         self.provider = (
             Provider(settings.oidc, f"{settings.address}/oidc/back") if settings.oidc else None
         )
-        self.static = {path.name: _Static(path) for path in sorted(_STATIC.iterdir())}
-        self._templates = self._environment()
-
-    def render(self, template: str, context: Mapping[str, Any]) -> str:
-        """The template filled in with `context` and with what all templates may use."""
-        return self._templates.get_template(template).render(context)
-
-    def _environment(self) -> Environment:
-        templates = Environment(
-            loader=PackageLoader("sigma68.challenge.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        templates.filters |= words.FILTERS
-        templates.globals |= {
-            "site": self.settings.name,
-            "address": self.settings.address,
-            "version": __version__,
-            "registration": self.settings.registration,
-            "oidc_label": self.settings.oidc.label if self.settings.oidc else None,
-            "static": lambda name: f"/static/{name}?v={self.static[name].version}",
+        self.static = _static_files()
+        self._shared = {
+            "site": settings.name,
+            "address": settings.address,
+            "registration": settings.registration,
+            "oidc_label": settings.oidc.label if settings.oidc else None,
             "challenge": None,
             "error": None,
         }
-        return templates
+
+    def render(self, template: str, context: Mapping[str, Any]) -> str:
+        """The template filled in with `context` and with what all templates may use."""
+        return _templates().get_template(template).render({**self._shared, **context})
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("sigma68.challenge.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= words.FILTERS
+    files = _static_files()
+    templates.globals |= {
+        "version": __version__,
+        "static": lambda name: f"/static/{name}?v={files[name].version}",
+    }
+    return templates
+
+
+@cache
+def _static_files() -> Mapping[str, _Static]:
+    return {path.name: _Static(path) for path in sorted(_STATIC.iterdir())}
 
 
 class _Static:
