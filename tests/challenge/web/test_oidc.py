@@ -36,7 +36,7 @@ class Provider:
         default_factory=lambda: {"sub": "person-1", "preferred_username": "Ada"}
     )
     claims: dict[str, Any] = field(default_factory=dict)
-    key: RSAKey = KEY
+    key: RSAKey = field(default_factory=lambda: KEY)
     signs_with: RSAKey | None = None
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)
@@ -103,7 +103,7 @@ def joined(provider: Provider, tmp_path: Path) -> Iterator[Site]:
     oidc = OidcSettings(provider.address, CLIENT, SECRET, "the institute")
     site, app = new_site(tmp_path, oidc=oidc)
     site.clock[0] = datetime.now(UTC)
-    house = app._app._app.state.house
+    house = app._app.app._app.state.house
     with serving(app) as address:
         site.address = address
         house.provider._back = f"{address}/oidc/back"

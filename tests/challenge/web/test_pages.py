@@ -187,6 +187,12 @@ def test_headers_keep_strangers_scripts_out(site: Site) -> None:
     assert "SameSite=lax" in cookie
 
 
+def test_pages_travel_packed(site: Site) -> None:
+    answer = site.visitor().get("/c/small/rules")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < len(answer.content) / 2
+
+
 def test_behind_https_cookies_travel_by_https_alone(tmp_path: Path) -> None:
     site, app = new_site(tmp_path, "https://challenge.example")
     with serving(app) as site.address:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.middleware.gzip import GZipMiddleware
 
 from sigma68 import __version__
 from sigma68.challenge.rules.refusals import RefusedError
@@ -58,7 +59,8 @@ def create_app(settings: ServerSettings, store: Store, *, clock: Clock = utc_now
     app.add_exception_handler(Exception, _broken)
     upload = settings.upload_bytes + _FORM_BYTES
     limited = BodyLimit(app, most=lambda path: upload if _takes_files(path) else _FORM_BYTES)
-    return SecurityHeaders(limited, https=settings.is_https)
+    packed = GZipMiddleware(limited, minimum_size=1000, compresslevel=5)
+    return SecurityHeaders(packed, https=settings.is_https)
 
 
 def _takes_files(path: str) -> bool:
