@@ -80,7 +80,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_verbs_of_the_specification_are_there() -> None:
     assert set(VERBS) == {
         *("run", "score", "fit", "compare", "methods", "tasks", "bias", "toys", "simulate"),
-        *("data", "entry", "challenge", "serve", "submit", "worker"),
+        *("data", "entry", "challenge", "serve", "submit", "train", "worker"),
     }
 
 
