@@ -1,9 +1,9 @@
-# The two commands a newcomer needs: `make demo` and `make test`. Both do the set-up first.
+# The commands a newcomer needs: `make demo`, `make challenge` and `make test`. All do the set-up first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types docs bench clean help
+.PHONY: demo challenge test setup lint types docs bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -21,6 +21,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: setup  ## Run the main job on the default task and write a report to demo-run/.
 	$(BIN)/sigma68 run bdt --nuisances none --sets 10 --toys 10 --seed 1 --workers 2 --out demo-run
+
+challenge: setup  ## Open a challenge with demo data in demo-challenge/, and print its address.
+	$(BIN)/sigma68 serve demo-challenge --demo
 
 test: setup lint types  ## Lint, type-check and run all tests.
 	@# Compiled kernels go by the date of their own file, not of those they inline.
@@ -41,4 +44,4 @@ bench: setup  ## Measure speed against the peer, one ratio per row.
 	$(BIN)/python -m benchmarks.speed
 
 clean:  ## Remove everything that was built.
-	rm -rf $(VENV) site dist build demo-run .mypy_cache .ruff_cache
+	rm -rf $(VENV) site dist build demo-run demo-challenge .mypy_cache .ruff_cache
