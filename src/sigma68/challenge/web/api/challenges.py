@@ -9,6 +9,7 @@ from sigma68.challenge.rules.refusals import NotFoundError
 from sigma68.challenge.store.tables import Phase
 from sigma68.challenge.web.api.caller import Caller, CallerDep
 from sigma68.challenge.web.api.models import Challenge, LeaderboardOut
+from sigma68.challenge.web.pages.leaderboard import BOARD_SECONDS
 
 __all__ = ["phase_in", "router"]
 
@@ -32,7 +33,9 @@ def one(caller: CallerDep, slug: str) -> Challenge:
 def leaderboard(caller: CallerDep, slug: str, phase_id: int) -> LeaderboardOut:
     """The leaderboard of a phase as this caller may see it now."""
     phase = phase_in(caller, slug, phase_id)
-    found = leaderboards.leaderboard(caller.session, phase, caller.now, caller.user)
+    found = leaderboards.leaderboard(
+        caller.session, phase, caller.now, caller.user, max_age=BOARD_SECONDS
+    )
     return LeaderboardOut.model_validate(found)
 
 

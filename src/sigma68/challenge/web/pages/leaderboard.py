@@ -16,7 +16,10 @@ from sigma68.challenge.web.pages.challenge import task_of
 from sigma68.challenge.web.pages.frame import challenge_page
 from sigma68.challenge.web.visits import Visit, VisitDep
 
-__all__ = ["figure_of", "phase_of", "router"]
+__all__ = ["BOARD_SECONDS", "figure_of", "phase_of", "router"]
+
+BOARD_SECONDS = 1.0
+"""How old a board may be that visitors are shown, while results pour in."""
 
 router = APIRouter(prefix="/c/{slug}/leaderboard")
 
@@ -32,7 +35,9 @@ def board_page(
         return challenge_page(
             visit, challenge, "/leaderboard", "leaderboard.html", phases=[], phase=None
         )
-    board = leaderboards.leaderboard(visit.session, shown, visit.now, visit.user)
+    board = leaderboards.leaderboard(
+        visit.session, shown, visit.now, visit.user, max_age=BOARD_SECONDS
+    )
     rows = board.rows
     scale = score_scale(
         [end for row in rows if row.rank for end in (row.score_low, row.score_high, row.score)]
