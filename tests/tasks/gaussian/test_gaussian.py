@@ -180,3 +180,17 @@ def test_clipping_never_bites() -> None:
             assert nuisance.from_z(9.9 * side) == pytest.approx(
                 nuisance.location + 9.9 * side * nuisance.width
             )
+
+
+def test_a_source_says_how_many_rows_a_pool_holds() -> None:
+    larger = TASK.open("exact:300k")
+    assert larger.train.n_rows == 300_000
+    assert larger.fingerprint != POOLS.fingerprint == TASK.open("exact:200k").fingerprint
+    weights = larger.calibration.labelled().weights
+    assert weights.sum() == pytest.approx(POOLS.calibration.labelled().weights.sum())
+
+
+@pytest.mark.parametrize("source", ["exact:", "exact:10", "exact:99M", "exact:2m", "exact:-1"])
+def test_sources_that_make_no_sense_say_so(source: str) -> None:
+    with pytest.raises(DataError, match="gaussian has no data source|held in memory"):
+        TASK.open(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ __all__ = ["Gaussian"]
 
 _SOURCE = "exact"
 _ROWS = 200_000
+_FEWEST, _MOST = 1_000, 50_000_000
 
 
 class Gaussian:
@@ -70,24 +72,24 @@ class Gaussian:
         self.features: tuple[Feature, ...] = (Feature("x", label="$x$"), Feature("y", label="$y$"))
 
     def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
-        """The pools of the model; `source` is "exact" or None.
+        """The pools of the model; `source` is None, "exact", or "exact:2M" for so many rows of each.
+
+        More rows make smaller errors of templates; pseudo-experiments do not come from them.
 
         Raises
         ------
         DataError
             If `source` is anything else: this task reads no files.
         """
-        if source not in (None, _SOURCE):
-            raise DataError(
-                f"the task gaussian has no data source {source!r}: it makes its own events; "
-                f"leave --data out or give {_SOURCE!r}"
-            )
+        rows = _rows(_SOURCE if source is None else source)
         split = f"{self.model.fingerprint}:{split_seed}"
+        if rows != _ROWS:
+            split = f"{split}:{rows}"
         pools = {
             role: GaussianPool(
                 role=role,
-                fingerprint=_hash(f"{split}:{role}:{_ROWS}"),
-                n_rows=_ROWS,
+                fingerprint=_hash(f"{split}:{role}:{rows}"),
+                n_rows=rows,
                 model=self.model,
                 nuisances=self.nuisances,
                 split_seed=split_seed,
@@ -137,6 +139,31 @@ class Gaussian:
         from sigma68.score.estimates import score_toys
 
         return score_toys(toys, self.answer, self.parameters, epsilon=epsilon)
+
+
+def _rows(source: str) -> int:
+    """The rows of a pool that a source stands for.
+
+    Raises
+    ------
+    DataError
+        If it is no source of this task.
+    """
+    found = re.fullmatch(_SOURCE + r"(?::(\d{1,9})([kM]?))?", source, re.ASCII)
+    if found is None:
+        raise DataError(
+            f"the task gaussian has no data source {source!r}: it makes its own events; "
+            f"leave --data out, or give {_SOURCE!r} or {_SOURCE + ':2M'!r}"
+        )
+    if found[1] is None:
+        return _ROWS
+    rows = int(found[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[found[2]]
+    if not _FEWEST <= rows <= _MOST:
+        raise DataError(
+            f"{source!r} asks for {rows:,} rows, which are held in memory: give from {_FEWEST:,} to "
+            f"{_MOST:,}"
+        )
+    return rows
 
 
 def _hash(text: str) -> str:
