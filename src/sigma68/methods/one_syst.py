@@ -89,8 +89,9 @@ class OneSyst(BdtProfile):
         if not left:
             return None
         return (
-            f"one_syst fits {task.nuisances[0].name} alone and takes {', '.join(left)} to be off: "
-            "where they vary its intervals are too narrow and off."
+            f"one_syst fits one nuisance parameter ({task.nuisances[0].name}, unless it was trained "
+            f"for another) and takes the others to be off. Here {', '.join(left)} vary: its intervals "
+            "are too narrow and off."
         )
 
     def settings(self) -> dict[str, Any]:
