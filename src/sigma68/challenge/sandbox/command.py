@@ -24,11 +24,11 @@ from pathlib import Path
 from sigma68.challenge.sandbox.code import CODE, KERNELS, package_folder
 from sigma68.challenge.sandbox.limits import Limits
 
-__all__ = ["DISKS", "HOME", "INSIDE", "MOST_COPIED", "Places", "arguments"]
+__all__ = ["HOME", "INSIDE", "MOST_COPIED", "Places", "arguments", "disks"]
 
 HOME = "/home/entry"
-DISKS = (HOME, "/dev/shm")  # noqa: S108 (the sandbox's own)
-"""Where an entry may write; each is in memory, and ends with the sandbox."""
+_TEMPORARY = "/tmp"  # noqa: S108 (the sandbox's own)
+_DISKS = (HOME, "/dev/shm")  # noqa: S108
 _SYSTEM = (
     "/usr",
     "/etc/ld.so.cache",
@@ -91,7 +91,11 @@ def arguments(
     else:
         user = ["--uid", str(os.getuid()), "--gid", str(os.getgid())]
         command += ["--unshare-user", *user]
-    command += [*_system(), *_python()]
+    room = limits.disk_bytes + _size(outside.code / KERNELS) + _size(outside.entry, MOST_COPIED)
+    command += _system()
+    if _TEMPORARY in disks():
+        command += ["--perms", "1777", "--size", str(room), "--tmpfs", _TEMPORARY]
+    command += _python()
     for source, target in (
         (outside.entry, INSIDE.entry),
         (outside.modules, INSIDE.modules),
@@ -100,17 +104,27 @@ def arguments(
     ):
         command += ["--ro-bind", str(source), str(target)]
     command += ["--proc", "/proc", "--dev", "/dev"]
-    room = limits.disk_bytes + _size(outside.code / KERNELS) + _size(outside.entry, MOST_COPIED)
-    for place in DISKS:
+    for place in _DISKS:
         command += ["--perms", "0755", "--dir", str(Path(place).parent)]
         # Everybody's inside, who is one user: whom the folder belongs to is bubblewrap's choice.
         command += ["--perms", "1777", "--size", str(room), "--tmpfs", place]
-    command += ["--perms", "1777", "--dir", f"{HOME}/tmp", "--symlink", f"{HOME}/tmp", "/tmp"]  # noqa: S108
+    command += ["--perms", "1777", "--dir", f"{HOME}/tmp"]  # noqa: S108
+    if _TEMPORARY not in disks():
+        command += ["--symlink", f"{HOME}/tmp", _TEMPORARY]  # noqa: S108
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]
     command += ["--chdir", HOME]
     for option, descriptor in fds.items():
         command += [f"--{option}", str(descriptor)]
     return [*command, "--"]
+
+
+def disks() -> tuple[str, ...]:
+    """Where an entry may write; each is in memory, and ends with the sandbox.
+
+    Where Python itself lies below /tmp, this cannot be a link to the home and is a disk of its own.
+    """
+    below = any(place.is_relative_to(_TEMPORARY) for place in _places_of_python())
+    return (*_DISKS, _TEMPORARY) if below else _DISKS
 
 
 def _size(folder: Path, most: int | None = None) -> int:
@@ -138,9 +152,7 @@ def _system() -> list[str]:
 
 def _python() -> list[str]:
     """Python and the packages beside it, at their own places; this package's own place is empty."""
-    places = [Path(sys.base_prefix), Path(sys.prefix)]
-    if site.ENABLE_USER_SITE:
-        places.append(Path(site.getusersitepackages()))
+    places = _places_of_python()
     command: list[str] = []
     for place in places:
         if place.is_dir() and not place.is_relative_to("/usr"):
@@ -149,6 +161,13 @@ def _python() -> list[str]:
     if any(ours.is_relative_to(place) for place in (*places, Path("/usr"))):
         command += ["--perms", "0755", "--tmpfs", str(ours), "--remount-ro", str(ours)]
     return command
+
+
+def _places_of_python() -> list[Path]:
+    places = [Path(sys.base_prefix), Path(sys.prefix)]
+    if site.ENABLE_USER_SITE:
+        places.append(Path(site.getusersitepackages()))
+    return places
 
 
 def _parents(place: Path) -> Sequence[str]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from sigma68.challenge.sandbox.cgroup import Group
-from sigma68.challenge.sandbox.command import DISKS
+from sigma68.challenge.sandbox.command import disks
 from sigma68.challenge.sandbox.limits import Limits
 from sigma68.challenge.sandbox.usage import Usage, UsageMeter, memory_exactly
 
@@ -168,7 +168,7 @@ class Running:
         # Shared pages were counted once for each who shares them: look closely before judging.
         if too_much and memory_exactly(self._first) > limits.memory_bytes:
             return self._too_much_memory()
-        if any(_files(self._first, disk) > limits.max_files for disk in DISKS):
+        if any(_files(self._first, disk) > limits.max_files for disk in disks()):
             return f"it wrote more than {limits.max_files:,} files, the most that it may"
         return ""
 
