@@ -192,5 +192,5 @@ def test_a_source_says_how_many_rows_a_pool_holds() -> None:
 
 @pytest.mark.parametrize("source", ["exact:", "exact:10", "exact:99M", "exact:2m", "exact:-1"])
 def test_sources_that_make_no_sense_say_so(source: str) -> None:
-    with pytest.raises(DataError, match="gaussian has no data source|held in memory"):
+    with pytest.raises(DataError, match=r"gaussian has no data source|held in memory"):
         TASK.open(source)
