@@ -123,7 +123,8 @@ def sign_in(page: Any, house: House, name: str) -> None:
     page.goto(f"{house.address}/sign-in")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    with page.expect_navigation():  # or the next page would be asked for before this one answered
+        page.get_by_role("button", name="Sign in").click()
 
 
 def zipped(folder: Path, name: str, **files: str) -> Path:

@@ -125,6 +125,7 @@ def test_without_a_sandbox_strangers_code_is_refused(
 def test_a_cluster_that_does_not_answer_is_named(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("distributed")
     from sigma68.challenge.queue import cluster
 
     monkeypatch.setattr(cluster, "_CONNECT_S", 0.2)
