@@ -146,3 +146,19 @@ def test_toys_without_an_estimate_are_left_out() -> None:
     assert belt.n_toys == np.isfinite(estimate).sum()
     with pytest.raises(FitError, match="gave no estimate"):
         belt.interval(Interval(np.nan, 0.1, 1.0, 1.2))
+
+
+def test_estimates_of_skewed_toys_are_without_bias() -> None:
+    rng = np.random.default_rng(68)
+    mu = rng.uniform(MU.low, MU.high, 40_000)
+    # A long tail above, and a bias of a tenth of the scatter.
+    estimate = mu + 0.02 + 0.2 * (rng.gamma(4.0, 0.5, len(mu)) - 2.0)
+    half = len(mu) // 2
+    belt = build_belt(mu[:half], estimate[:half], MU, degree=1)
+    mu_hat, lower, upper = belt.ends(estimate[half:])
+    pulls = (mu_hat - mu[half:]) / 0.2
+    # The toys of the belt and the new ones scatter alike; the median is 0.17 away.
+    assert abs(pulls.mean()) < 4 * np.sqrt(2 / half)
+    assert abs(np.median(pulls)) > 0.1
+    covered = ((lower <= mu[half:]) & (mu[half:] <= upper)).mean()
+    assert covered == pytest.approx(LEVEL, abs=4 * np.sqrt(2 * LEVEL * (1 - LEVEL) / half))

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from sigma68.errors import DataError, FitError, SettingsError
 from sigma68.inference.edges import AtEdges, check_edges, edge_note, within
 from sigma68.inference.levels import z_of_level
-from sigma68.inference.quantiles import best_degree, fit_quantile
+from sigma68.inference.quantiles import best_degree, fit_mean, fit_quantile
 from sigma68.seeds import stream
 from sigma68.types import LEVEL, Interval, Parameter
 
@@ -51,7 +51,7 @@ class Belt:
     """An acceptance belt: quantiles of an estimate at values of the parameter.
 
     `mu`, `low`, `middle`, `high` have shape (n_points,): the values of the parameter over its
-    range, and the lower tail's quantile, the median and the upper tail's quantile of the estimate
+    range, and the lower tail's quantile, the mean and the upper tail's quantile of the estimate
     there, each rising. `errors`, shape (3, n_points), are their bootstrap standard errors over
     toys, None where they were not asked for. `n_toys` toys of an estimate made the belt.
     """
@@ -70,9 +70,11 @@ class Belt:
     errors: FloatArray | None = None
 
     def ends(self, estimate: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Estimate without median bias, lower and upper end for each estimate, shapes alike.
+        """Estimate without bias, lower and upper end for each estimate, shapes alike.
 
-        The belt is prolonged beyond the range by parallels of the median's mean slope. With
+        The estimate is the mu whose toys have this estimate in the mean, which is without bias as
+        far as that mean is straight over an interval.
+        The belt is prolonged beyond the range by parallels of the mean's overall slope. With
         `at_edges="clip"` what lies outside the range is brought to its end. An estimate that no
         mu in the range accepts then gives an interval without width at the end that is nearest
         to it: it misses every truth inside, as an empty interval does, which the construction's
@@ -217,12 +219,11 @@ def build_belt(
     good = np.isfinite(mu) & np.isfinite(x)
     mu, x = mu[good], x[good]
     tail = (1 - level) / 2
-    probabilities = (tail, 0.5, 1 - tail)
     if degree is None:
         _enough(len(x), tail)
         degree = best_degree(mu, x, (tail, 1 - tail), parameter.low, parameter.high)
     grid = np.linspace(parameter.low, parameter.high, _POINTS)
-    low, middle, high = _curves(mu, x, probabilities, parameter, degree, grid)
+    low, middle, high = _curves(mu, x, tail, parameter, degree, grid)
     if not all(curve[-1] > curve[0] for curve in (low, middle, high)):
         raise FitError(
             f"the estimate does not rise with {parameter.name} over its range: it cannot be turned "
@@ -232,7 +233,7 @@ def build_belt(
     if resamples > 0:
         generator = stream("belt", "bootstrap", seed).generator()
         drawn = (generator.integers(0, len(x), len(x)) for _ in range(resamples))
-        made = [_curves(mu[d], x[d], probabilities, parameter, degree, grid) for d in drawn]
+        made = [_curves(mu[d], x[d], tail, parameter, degree, grid) for d in drawn]
         errors = np.std(made, axis=0, ddof=1)
     return Belt(parameter, grid, low, middle, high, degree, len(x), level, at_edges, errors)
 
@@ -240,20 +241,21 @@ def build_belt(
 def _curves(
     mu: FloatArray,
     x: FloatArray,
-    probabilities: tuple[float, ...],
+    tail: float,
     parameter: Parameter,
     degree: int,
     grid: FloatArray,
 ) -> FloatArray:
-    """Rising quantiles on the grid, shape (n_probabilities, n_points), in order at each point."""
+    """Lower quantile, mean and upper quantile on the grid, rising, (3, n_points)."""
     from scipy.optimize import isotonic_regression
 
-    rows = [
-        isotonic_regression(fit_quantile(mu, x, p, parameter.low, parameter.high, degree)(grid)).x
-        for p in probabilities
-    ]
-    # Curves of few toys may cross; sorted, they are still rising.
-    return np.sort(np.array(rows), axis=0)
+    span = (parameter.low, parameter.high, degree)
+    lower, upper = (fit_quantile(mu, x, p, *span) for p in (tail, 1 - tail))
+    rows = [isotonic_regression(c(grid)).x for c in (lower, fit_mean(mu, x, *span), upper)]
+    # Curves of few toys may cross; sorted, they are still rising. Far outliers may carry the mean
+    # out of the belt, where no estimate is inside its own interval: it stays within.
+    low, high = np.sort([rows[0], rows[2]], axis=0)
+    return np.array([low, np.clip(rows[1], low, high), high])
 
 
 def _inverse(x: FloatArray, mu: FloatArray, curve: FloatArray, slope: float) -> FloatArray:

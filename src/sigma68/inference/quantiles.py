@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sigma68.errors import FitError
 
-__all__ = ["QuantileCurve", "best_degree", "fit_quantile", "pinball"]
+__all__ = ["QuantileCurve", "best_degree", "fit_mean", "fit_quantile", "pinball"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,14 +28,14 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class QuantileCurve:
-    """One quantile as a polynomial on [low, high]; `coefficients` has shape (degree + 1,)."""
+    """A quantile or the mean as a polynomial on [low, high]; `coefficients`: (degree + 1,)."""
 
     coefficients: FloatArray
     low: float
     high: float
 
     def __call__(self, x: npt.ArrayLike) -> FloatArray:
-        """The quantile at `x`, any shape; beyond the range it is that of its end."""
+        """Its value at `x`, any shape; beyond the range it is that of the end."""
         at = np.clip(np.asarray(x, dtype=np.float64), self.low, self.high)
         return np.asarray(
             np.polynomial.legendre.legval(_position(at, self.low, self.high), self.coefficients),
@@ -75,6 +75,13 @@ def fit_quantile(
     if not found.success:
         raise FitError(f"the quantile regression did not converge: {found.message}")
     return QuantileCurve(-np.asarray(found.eqlin.marginals, dtype=np.float64), low, high)
+
+
+def fit_mean(x: FloatArray, y: FloatArray, low: float, high: float, degree: int) -> QuantileCurve:
+    """The mean of `y` given `x`, both of shape (n,), as a polynomial of `x`: least squares."""
+    design = np.polynomial.legendre.legvander(_position(x, low, high), degree)
+    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
+    return QuantileCurve(np.asarray(coefficients, dtype=np.float64), low, high)
 
 
 def pinball(y: FloatArray, quantile: FloatArray, p: float) -> FloatArray:

@@ -133,7 +133,7 @@ def _belt(axes: Axes, belt: Belt, parameter: Parameter) -> None:
     )  # fmt: skip
     curves = (belt.low, belt.middle, belt.high)
     for row, (curve, ls) in enumerate(zip(curves, ("-", "--", "-"), strict=True)):
-        axes.plot(belt.mu, curve, color=BLUE, ls=ls, label="median" if row == 1 else None)
+        axes.plot(belt.mu, curve, color=BLUE, ls=ls, label="mean" if row == 1 else None)
         if belt.errors is not None:
             error = belt.errors[row]
             axes.fill_between(belt.mu, curve - error, curve + error, color=BLUE, alpha=0.4, lw=0)
