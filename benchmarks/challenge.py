@@ -1,15 +1,27 @@
 """Does the challenge's server lose anything, and how fast is its board: `python -m benchmarks.challenge`.
 
-First, jobs whose workers are killed (SIGKILL) at random moments: every job must end exactly once,
-with one result, and none be left running. Then many teams with many submissions: how long the
-leaderboard takes, asked for again and again while workers write results. The judging itself is
-made up and takes a moment, so that only the queue and the tables are tried. Ends with exit code 1
-if a job was lost or doubled, or if the 95th percentile of the leaderboard is over `--limit-ms`.
+Four cases, all of them if none is named:
+
+jobs
+    Workers are killed (SIGKILL) at random moments: every job must end exactly once, with one
+    result, and none be left running. The judging is made up and takes a moment.
+board
+    How long the leaderboard takes by itself, asked for while such workers write results.
+page
+    How long its page takes over HTTP from `sigma68 serve`, whose own workers judge real entries
+    meanwhile, with all that wait in the queue.
+server
+    `sigma68 serve` is killed with its workers, again and again, while clients upload to it: what
+    was acknowledged must be there and be judged once, and all that is kept must agree.
+
+Ends with exit code 1 if something was lost or doubled, or if the 95th percentile of the
+leaderboard is over `--limit-ms`.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import multiprocessing
 import os
@@ -55,15 +67,19 @@ def quick_judge(
     progress: Callable[[int, int], None],
     log: Callable[[str, str], None],
     stop: Callable[[], bool],
+    dawdle: float = 0.3,
 ) -> list[Verdict]:
-    """Made-up answers of an honest method, whose width is drawn with the toys."""
+    """Made-up answers of an honest method, whose width is drawn with the toys.
+
+    They take up to `dawdle` seconds.
+    """
     import pandas as pd
 
     from sigma68.discover import load_task
     from sigma68.score.files import score_document
 
     rng = np.random.default_rng(plan.seed)
-    until = time.monotonic() + rng.uniform(0.0, 0.3)
+    until = time.monotonic() + rng.uniform(0.0, dawdle)
     while time.monotonic() < until:
         if stop():
             raise JudgingStopped("the judging was asked to stop")
@@ -242,30 +258,55 @@ def board_times(
     return is_quick
 
 
+CASES = ("jobs", "board", "page", "server")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--teams", type=int, default=200)
     parser.add_argument("--submissions", type=int, default=1000)
-    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kill-every", type=float, default=0.7, help="mean seconds between kills")
     parser.add_argument("--asks", type=int, default=1000, help="how often the board is asked for")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long its page is")
+    parser.add_argument("--rounds", type=int, default=12, help="how many servers are killed")
+    parser.add_argument("--clients", type=int, default=4, help="how many upload to them")
     parser.add_argument("--limit-ms", type=float, default=50.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder if left out")
     given = parser.parse_args()
+    strange = set(given.cases) - set(CASES)
+    if strange:
+        parser.error(f"there is no case {strange.pop()!r}: choose from {', '.join(CASES)}")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     folder = given.folder or Path(tempfile.mkdtemp(prefix="sigma68-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        right = killed_workers(folder, given.jobs, given.workers, given.kill_every, given.seed)
-        quick = board_times(
-            folder, given.teams, given.submissions, given.workers, given.asks, given.limit_ms
-        )
+        return 0 if all([_ran(case, folder, given) for case in given.cases or CASES]) else 1
     finally:
         if given.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
-    return 0 if right and quick else 1
+
+
+def _ran(case: str, folder: Path, given: argparse.Namespace) -> bool:
+    """Run one case; whether all was well."""
+    from benchmarks.challenge_server import killed_servers, page_times
+
+    at_once = functools.partial(quick_judge, dawdle=0.0)
+    if case == "jobs":
+        return killed_workers(folder, given.jobs, given.workers, given.kill_every, given.seed)
+    size = (given.teams, given.submissions, given.workers)
+    if case == "board":
+        return board_times(folder, *size, given.asks, given.limit_ms)
+    if case == "page":
+        return page_times(folder, *size, given.seconds, given.limit_ms, at_once)
+    return killed_servers(folder, given.rounds, given.clients, given.workers, given.seed)
 
 
 if __name__ == "__main__":

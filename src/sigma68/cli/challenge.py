@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Export what a challenge's server knows, take it back, move a challenge.",
+    help="Export what a challenge's server knows, take it back, move a challenge, check it.",
 )
 
 Database = Annotated[
@@ -164,6 +164,48 @@ def bundle(
         say(f"bundle: {export_bundle(store, slug, out, image=image, source=source)}")
     finally:
         store.close()
+
+
+@app.command("check")
+def check(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder that `sigma68 serve` keeps everything in.")
+    ] = Path("challenge"),
+    database: Annotated[
+        str | None,
+        typer.Option(envvar="SIGMA68_DATABASE", show_envvar=True, help="If it is not in FOLDER."),
+    ] = None,
+    files: Annotated[
+        str | None,
+        typer.Option(envvar="SIGMA68_FILES", show_envvar=True, help="If they are not in FOLDER."),
+    ] = None,
+) -> None:
+    """Look whether what a server keeps agrees with itself: rows with rows, rows with files.
+
+    Says what does not, a line each, and ends with 1 then. Nothing is changed, and the server may
+    go on meanwhile. After a crash or a restored backup:
+
+        sigma68 challenge check /srv/challenge
+    """
+    from sigma68.challenge.store.stores import open_store
+
+    url = database or f"sqlite:///{folder.resolve() / 'challenge.db'}"
+    _require_database(url)
+    from datetime import UTC, datetime
+
+    from sigma68.challenge.queue.soundness import faults
+    from sigma68.cli.console import say
+
+    store = open_store(url, files or str(folder.resolve() / "files"))
+    try:
+        found = faults(store, datetime.now(UTC))
+    finally:
+        store.close()
+    for one in found:
+        say(one)
+    if found:
+        raise typer.Exit(1)
+    say("all that is kept agrees with itself")
 
 
 def _import_export(store: Store, path: Path, password_for: str | None) -> None:

@@ -1,7 +1,7 @@
 """Jobs in a table: asked for once, leased to one worker at a time, ended exactly once.
 
-A worker holds a job as long as it says so in time. Whoever finds a lease that ran out takes the
-job back into the queue, and ends it as failed the third time. Every change of a running job asks
+A worker holds a job as long as it says so in time. Whoever finds a lease that ran out, or a holder
+that is dead, takes the job back into the queue, and ends it as failed the third time. Every change of a running job asks
 for its lease by name in the very statement that makes the change: of two workers who think
 they hold a job, one is told that it does not.
 """
@@ -9,12 +9,12 @@ they hold a job, one is told that it does not.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import CursorResult, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from sigma68.challenge.rules.phases import board_changed
@@ -189,11 +189,20 @@ def fail(session: Session, held: Lease, reason: str, now: datetime) -> bool:
     return True
 
 
-def reclaim(session: Session, now: datetime) -> Sequence[int]:
-    """Take back the jobs whose leases ran out; their numbers."""
+def reclaim(
+    session: Session, now: datetime, *, is_dead: Callable[[str], bool] = lambda holder: False
+) -> Sequence[int]:
+    """Take back the jobs whose leases ran out, or whose holder `is_dead` knows to be; their numbers."""
+    gone = [
+        holder
+        for holder in session.scalars(
+            select(Job.holder).where(Job.status == "running", Job.expires > now).distinct()
+        )
+        if holder is not None and is_dead(holder)
+    ]
     lost = session.scalars(
         select(Job)
-        .where(Job.status == "running", Job.expires <= now)
+        .where(Job.status == "running", or_(Job.expires <= now, Job.holder.in_(gone)))
         .order_by(Job.id)
         .with_for_update(skip_locked=True)
     ).all()

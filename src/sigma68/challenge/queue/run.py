@@ -15,6 +15,8 @@ from sigma68.errors import IsolationError, SettingsError
 
 __all__ = ["WorkerSettings", "default_folder", "refuse_without_sandbox", "run_workers"]
 
+_NICE = 5
+
 
 def run_workers(
     settings: WorkerSettings,
@@ -38,6 +40,9 @@ def run_workers(
     MissingExtraError
         If a package is not installed.
     """
+    if attached:
+        # Beside a server: who looks at a page does not wait for who judges.
+        os.nice(_NICE)
     stop = stdin_closed() if attached else lambda: False
     if dask is not None:
         _on_cluster(dask, settings, stop, until_empty, say)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
-import secrets
 import shutil
-import socket
 import tempfile
 import time
 import traceback
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sigma68.challenge.judge.plan import Candidate, Isolation, JudgingStopped, Plan, Verdict
 from sigma68.challenge.queue import jobs
+from sigma68.challenge.queue.holders import holder_name, is_dead
 from sigma68.challenge.queue.jobs import LEASE, Lease
 from sigma68.challenge.queue.merge import merge
 from sigma68.challenge.queue.outcome import Costs, Outcome, outcome_of
@@ -75,9 +73,7 @@ class Worker:
     clock: Callable[[], datetime] = utc_now
     duration: timedelta = LEASE
     beat: float = 0.5
-    name: str = field(
-        default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-    )
+    name: str = field(default_factory=holder_name)
 
     def work(self, *, poll: float = 1.0, until_empty: bool = False) -> int:
         """Work until `stop` says yes, or until no job waits if `until_empty`; how many jobs it did."""
@@ -108,9 +104,9 @@ class Worker:
         return count
 
     def upkeep(self) -> None:
-        """What time alone brings: leases that ran out, finals that begin."""
+        """What nobody asks for: lost workers' jobs taken back, finals that begin."""
         with self.store.write() as session:
-            jobs.reclaim(session, self.clock())
+            jobs.reclaim(session, self.clock(), is_dead=is_dead)
             for final in finals.start_due(session, self.clock()):
                 self.say(f"{final.name!r} begins")
 

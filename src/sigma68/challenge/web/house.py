@@ -20,6 +20,7 @@ from sigma68.challenge.web.settings import ServerSettings
 from sigma68.challenge.web.tickets import Tickets
 
 if TYPE_CHECKING:
+    from sigma68.challenge.rules.leaderboards import LeaderboardRow
     from sigma68.challenge.store.stores import Store
 
 __all__ = ["Clock", "House", "utc_now"]
@@ -49,6 +50,8 @@ class House:
             Provider(settings.oidc, f"{settings.address}/oidc/back") if settings.oidc else None
         )
         self.static = _static_files()
+        # The drawn table of each phase's board, with the rows it was drawn from.
+        self.tables: dict[tuple[int, str], tuple[tuple[LeaderboardRow, ...], str]] = {}
         self._shared = {
             "site": settings.name,
             "address": settings.address,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from markupsafe import Markup
+from starlette.background import BackgroundTask
 
 from sigma68.challenge.rules import leaderboards, teams
 from sigma68.challenge.rules.refusals import NotFoundError
 from sigma68.challenge.store.tables import Challenge, Phase, Result, Submission
 from sigma68.challenge.web.drawing import Scale, coverage_figure, score_axis, score_bar, score_scale
+from sigma68.challenge.web.house import House
 from sigma68.challenge.web.pages.challenge import task_of
 from sigma68.challenge.web.pages.frame import challenge_page
 from sigma68.challenge.web.visits import Visit, VisitDep
@@ -20,6 +23,9 @@ __all__ = ["BOARD_SECONDS", "figure_of", "phase_of", "router"]
 
 BOARD_SECONDS = 1.0
 """How old a board may be that visitors are shown, while results pour in."""
+
+_STALE_SECONDS = 3.0
+"""How old one may be that a page shows at once and renews once it is sent."""
 
 router = APIRouter(prefix="/c/{slug}/leaderboard")
 
@@ -36,15 +42,10 @@ def board_page(
             visit, challenge, "/leaderboard", "leaderboard.html", phases=[], phase=None
         )
     board = leaderboards.leaderboard(
-        visit.session, shown, visit.now, visit.user, max_age=BOARD_SECONDS
+        visit.session, shown, visit.now, visit.user, max_age=_STALE_SECONDS
     )
-    rows = board.rows
-    scale = score_scale(
-        [end for row in rows if row.rank for end in (row.score_low, row.score_high, row.score)]
-    )
-    ranks = [row.rank for row in rows if row.rank]
     own = teams.team_of(visit.session, challenge.id, visit.user) if visit.user else None
-    return challenge_page(
+    page = challenge_page(
         visit,
         challenge,
         "/leaderboard",
@@ -52,10 +53,53 @@ def board_page(
         phases=challenge.phases,
         phase=shown,
         board=board,
-        axis=Markup(score_axis(scale)),  # noqa: S704 (drawn by us)
-        rows=[(row, _bar(scale, row)) for row in rows],
-        tied={rank for rank in ranks if ranks.count(rank) > 1},
-        own_team=own.id if own else None,
+        table=_table(visit.house, shown, board.rows, own.id if own else None),
+    )
+    page.background = BackgroundTask(_renew, visit.house, shown.id)
+    return page
+
+
+def _renew(house: House, phase_id: int) -> None:
+    """Make the board anew where it is too old, once a page is sent: no visitor waits for that."""
+    with house.store.read() as session:
+        phase = session.get(Phase, phase_id)
+        if phase is None:
+            return  # removed meanwhile
+        board = leaderboards.leaderboard(session, phase, house.clock(), max_age=BOARD_SECONDS)
+        _table(house, phase, board.rows, None)
+
+
+def _table(
+    house: House, phase: Phase, rows: tuple[leaderboards.LeaderboardRow, ...], own: int | None
+) -> Markup:
+    """The table of a board with the row of team `own` marked; drawn once as long as it stays.
+
+    Drawing hundreds of rows takes longer than all else on the page.
+    """
+    key = (phase.id, phase.challenge.slug)
+    known, drawn = house.tables.get(key, ((), ""))
+    if known is not rows:
+        drawn = _drawn(house, phase.challenge, rows)
+        house.tables[key] = (rows, drawn)
+    # The names of teams are escaped: none of them holds a quotation mark.
+    return Markup(drawn.replace(f'data-team="{own}" class="', 'class="mine '))  # noqa: S704
+
+
+def _drawn(
+    house: House, challenge: Challenge, rows: tuple[leaderboards.LeaderboardRow, ...]
+) -> str:
+    scale = score_scale(
+        [end for row in rows if row.rank for end in (row.score_low, row.score_high, row.score)]
+    )
+    ranks = Counter(row.rank for row in rows if row.rank)
+    return house.render(
+        "board.html",
+        {
+            "challenge": challenge,
+            "axis": Markup(score_axis(scale)),  # noqa: S704 (drawn by us)
+            "rows": [(row, _bar(scale, row)) for row in rows],
+            "tied": {rank for rank, count in ranks.items() if count > 1},
+        },
     )
 
 
