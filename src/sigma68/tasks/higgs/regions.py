@@ -43,10 +43,10 @@ PUBLISHED_YIELDS: Final = np.array(
 """Expected events of the real data at 10 fb^-1 after the high thresholds, (region, process)."""
 PUBLISHED_YIELDS.flags.writeable = False
 
-_MT_GEV: Final = 70.0
-_LEADING_GEV: Final = 50.0
-_SUBLEADING_GEV: Final = 30.0
-_PT_H_GEV: Final = 100.0
+MT_GEV: Final = 70.0
+LEADING_GEV: Final = 50.0
+SUBLEADING_GEV: Final = 30.0
+PT_H_GEV: Final = 100.0
 
 
 def region_of(features: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
@@ -54,9 +54,9 @@ def region_of(features: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
 
     `features` has shape (28, n) in the order of the schema, high thresholds applied.
     """
-    high_mt = features[MASS_TRANSVERSE] >= _MT_GEV
-    vbf = (features[JET1_PT] > _LEADING_GEV) & (features[JET2_PT] > _SUBLEADING_GEV)
-    low_pt_h = features[PT_H] < _PT_H_GEV
+    high_mt = features[MASS_TRANSVERSE] >= MT_GEV
+    vbf = (features[JET1_PT] > LEADING_GEV) & (features[JET2_PT] > SUBLEADING_GEV)
+    low_pt_h = features[PT_H] < PT_H_GEV
     region: npt.NDArray[np.int8] = np.where(
         vbf, high_mt, np.where(high_mt, 4, 2 + low_pt_h)
     ).astype(np.int8)

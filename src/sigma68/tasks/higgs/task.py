@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sigma68.protocols import Pool, Pools
+from sigma68.protocols import Pool, Pools, Region
 from sigma68.seeds import Stream
+from sigma68.tasks.higgs.analysis import ANALYSIS_REGIONS
 from sigma68.tasks.higgs.nuisance import FACTORS, MU, NUISANCES, check_nuisances, process_scales
 from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES, INVARIANTS
 from sigma68.tasks.higgs.sources import DEFAULT, NAMES, spelled
@@ -43,6 +44,7 @@ class Higgs:
     default_source: str | None = DEFAULT
     process_factors: Mapping[str, tuple[str, ...]] = FACTORS
     invariants: tuple[Feature, ...] = INVARIANTS
+    regions: tuple[Region, ...] = ANALYSIS_REGIONS
     sources: tuple[str, ...] = NAMES
     """Names that `open` knows, beside paths."""
 
@@ -75,6 +77,12 @@ class Higgs:
         from sigma68.tasks.higgs.invariants import invariants
 
         return invariants(values)
+
+    def region_of(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """The number of each event's region, (28, n) to (n,); see `sigma68.tasks.higgs.analysis`."""
+        from sigma68.tasks.higgs.regions import region_of
+
+        return region_of(values)
 
     def components(self) -> EmulatedComponents:
         """The processes of emulated events and their densities, for methods that need these."""

@@ -16,6 +16,7 @@ from sigma68.learning.perceptron import Perceptron
 from sigma68.tasks.higgs.emulate.emulator import Emulator
 from sigma68.tasks.higgs.emulate.files import load, save
 from sigma68.tasks.higgs.emulate.steps import CHOICES, N_STEPS
+from sigma68.tasks.higgs.emulate.strata import N_STRATA
 
 EXPECTED = np.array([1015.0, 1_002_395.0, 44_192.0, 3_783.0])
 
@@ -27,7 +28,7 @@ _MEAN_PT = (0.10, 0.05, 0.14, 0.12)
 def small_weights(path: Path, variant: int = 0) -> Path:
     """Write weights to `path`; another variant, another emulator."""
     chains = [[_conditional(p, step, variant) for step in range(N_STEPS)] for p in range(4)]
-    save(path, chains, EXPECTED, {"command": "by hand", "variant": variant})
+    save(path, chains, EXPECTED, np.ones((4, N_STRATA)), {"command": "by hand", "variant": variant})
     return path
 
 

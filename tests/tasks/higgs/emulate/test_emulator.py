@@ -178,7 +178,7 @@ def test_acceptance_is_that_of_events(
 
 def test_weights_come_back(emulator: Emulator, tmp_path: Path) -> None:
     path = tmp_path / "again.npz"
-    save(path, emulator.conditionals, emulator.expected, emulator.history)
+    save(path, emulator.conditionals, emulator.expected, emulator.factors, emulator.history)
     again = Emulator.load(path)
     np.testing.assert_array_equal(
         again.sample(0, np.arange(50), STREAM), emulator.sample(0, np.arange(50), STREAM)
@@ -234,7 +234,7 @@ def test_damaged_weights_are_refused(tmp_path: Path, kind: str) -> None:
 
 def test_weights_of_another_format_are_refused(emulator: Emulator, tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
-    save(path, emulator.conditionals, emulator.expected, emulator.history)
+    save(path, emulator.conditionals, emulator.expected, emulator.factors, emulator.history)
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     about = json.loads(arrays["about"].tobytes())

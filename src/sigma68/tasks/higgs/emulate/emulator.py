@@ -3,13 +3,16 @@
 For each process a chain of conditional densities, one for each step. Going through it with random
 numbers makes an event; going through it with an event gives its density. What a jet adds comes
 after everything it is conditioned on, so that an event that lost a jet to the threshold is
-described by the CDF of that jet's pt: nothing is left to integrate numerically.
+described by the CDF of that jet's pt: nothing is left to integrate numerically. What the chain of a
+process gets wrong in a stratum of observed events (`strata`) a factor mends: an event is drawn until
+it is kept, with a probability in proportion to its factor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +47,7 @@ from sigma68.tasks.higgs.emulate.steps import (
     N_STEPS,
     TAU_PT,
 )
+from sigma68.tasks.higgs.emulate.strata import strata_of
 from sigma68.tasks.higgs.philox import BLOCK, philox_block
 from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 
@@ -58,7 +62,7 @@ Integers = npt.NDArray[np.int64]
 
 _CHUNK: Final = 4096  # events at a time: their features stay near the core
 _PURPOSE: Final = 16  # third counter word of the random numbers, from here on
-_ANGLE, _MIRRORS = N_STEPS, N_STEPS + 1
+_ANGLE, _MIRRORS, _KEPT = N_STEPS, N_STEPS + 1, N_STEPS + 2
 _N_UNIFORM: Final = 20
 _BASE: Final = tuple(range(TAU_PT, MET_ALONG + 1))
 _JET1: Final = (JET1_PT, JET1_ETA, JET1_TURN)
@@ -76,6 +80,9 @@ class Emulator:
     expected
         Expected events of each process at 10 fb^-1 and mu = 1, before the high thresholds,
         float64, (4,).
+    factors
+        Of each process, what multiplies the density of the chain in each stratum, float64,
+        (4, N_STRATA). The chain's expected number of observed events stays with them.
     history
         What made the weights: command, data, settings.
     fingerprint
@@ -84,6 +91,7 @@ class Emulator:
 
     conditionals: tuple[tuple[Conditional, ...], ...]
     expected: Floats
+    factors: Floats
     history: Mapping[str, Any]
     fingerprint: str
 
@@ -121,21 +129,26 @@ class Emulator:
         Event `index[i]` of a process in a stream is the same whatever else is asked for. The GIL
         is released in all kernels: threads with a few thousand events each use several cores.
         """
-        chain = self.conditionals[process]
         key = stream.child(f"emulated {PROCESSES[process]}").key32
         out = np.empty((len(PRIMARIES), len(index)), np.float32)
         for first in range(0, len(index), _CHUNK):
             numbers = np.ascontiguousarray(index[first : first + _CHUNK], np.int64)
-            uniform = np.empty((_N_UNIFORM, len(numbers)))
-            _uniforms(numbers, key[0], key[1], uniform)
-            frame = _drawn(chain, uniform)
-            mirrors = uniform[_MIRRORS]
-            out[:, first : first + len(numbers)] = frames.primaries(
-                frame,
-                2.0 * np.pi * uniform[_ANGLE] - np.pi,
-                mirrors % 0.5 < 0.25,
-                mirrors < 0.5,
-            )
+            out[:, first : first + len(numbers)] = self._kept(process, numbers, key)
+        return out
+
+    def _kept(self, process: int, numbers: Integers, key: npt.NDArray[np.uint32]) -> Float32:
+        """Events drawn again until each is kept, (16, n)."""
+        factors = self.factors[process]
+        highest = factors.max()
+        out = np.empty((len(PRIMARIES), len(numbers)), np.float32)
+        left = np.arange(len(numbers))
+        for attempt in count():
+            events, chance = _attempt(self.conditionals[process], numbers[left], key, attempt)
+            kept = chance * highest < factors[strata_of(events)]
+            out[:, left[kept]] = events[:, kept]
+            left = left[~kept]
+            if not len(left):
+                break
         return out
 
     def log_density(self, process: int, primaries: Float32) -> Floats:
@@ -152,8 +165,25 @@ class Emulator:
         for first in range(0, len(out), _CHUNK):
             events = np.ascontiguousarray(primaries[: len(PRIMARIES), first : first + _CHUNK])
             frame = frames.canonical(events)
-            out[first : first + _CHUNK] = _log_density(chain, frame) - accepted
+            factors = self.factors[process][strata_of(events)]
+            out[first : first + _CHUNK] = _log_density(chain, frame) + np.log(factors) - accepted
         return out
+
+
+def _attempt(
+    chain: tuple[Conditional, ...], numbers: Integers, key: npt.NDArray[np.uint32], attempt: int
+) -> tuple[Float32, Floats]:
+    """Events of a chain, (16, n), and a uniform number of each that says whether it is kept."""
+    uniform = np.empty((_N_UNIFORM, len(numbers)))
+    _uniforms(numbers, key[0], key[1], _PURPOSE + attempt * (_N_UNIFORM // 4), uniform)
+    mirrors = uniform[_MIRRORS]
+    events = frames.primaries(
+        _drawn(chain, uniform),
+        2.0 * np.pi * uniform[_ANGLE] - np.pi,
+        mirrors % 0.5 < 0.25,
+        mirrors < 0.5,
+    )
+    return events, uniform[_KEPT]
 
 
 def _nothing(n: int) -> Float32:
@@ -178,13 +208,13 @@ def _choice_of(chain: tuple[Conditional, ...], step: int) -> ConditionalChoice:
 
 
 @njit(cache=True, nogil=True)
-def _uniforms(index, key0, key1, out):  # type: ignore[no-untyped-def]
-    """Uniform numbers in (0, 1) of each event, (20, n), from its index and the key."""
+def _uniforms(index, key0, key1, purpose, out):  # type: ignore[no-untyped-def]
+    """Uniform numbers in (0, 1) of each event, (20, n), from its index, the key and a purpose."""
     words = np.empty(4 * BLOCK, np.uint64)
     for first in range(0, len(index), BLOCK):
         n = min(BLOCK, len(index) - first)
         for block in range(out.shape[0] // 4):
-            philox_block(words, index[first : first + n], n, _PURPOSE + block, key0, key1)
+            philox_block(words, index[first : first + n], n, purpose + block, key0, key1)
             for j in range(4):
                 row = out[4 * block + j]
                 for e in range(n):

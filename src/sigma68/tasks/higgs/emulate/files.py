@@ -23,11 +23,13 @@ from sigma68.learning.conditional import (
 )
 from sigma68.tasks.higgs.emulate.emulator import Emulator
 from sigma68.tasks.higgs.emulate.steps import CHOICES, CONTEXT, N_STEPS, STEPS
+from sigma68.tasks.higgs.emulate.strata import N_STRATA
 from sigma68.tasks.higgs.schema import PROCESSES
 
 __all__ = ["load", "save"]
 
-_FORMAT: Final = 4
+_FORMAT: Final = 5
+_LARGEST_FACTOR: Final = 10.0  # of a stratum: events are drawn so often for one that is kept
 _LARGEST: Final = 64 << 20  # bytes, of the file and of what it unpacks to
 
 Arrays = Mapping[str, npt.NDArray[np.floating[Any]]]
@@ -37,6 +39,7 @@ def save(
     path: Path,
     conditionals: Sequence[Sequence[Conditional]],
     expected: npt.NDArray[np.float64],
+    factors: npt.NDArray[np.float64],
     history: Mapping[str, Any],
 ) -> None:
     """Write weights; networks as float32, everything else as float64.
@@ -51,6 +54,7 @@ def save(
     arrays: dict[str, npt.NDArray[Any]] = {
         "about": np.frombuffer(text, np.uint8),
         "expected": np.asarray(expected, np.float64),
+        "factors": np.asarray(factors, np.float64),
     }
     for name, chain in zip(PROCESSES, conditionals, strict=True):
         for step, conditional in enumerate(chain):
@@ -105,10 +109,18 @@ def _emulator(arrays: dict[str, npt.NDArray[Any]], fingerprint: str) -> Emulator
     expected = np.asarray(arrays["expected"], np.float64)
     if expected.shape != (len(PROCESSES),) or not np.all(expected > 0):
         raise ValueError("the expected events are not four positive numbers")
+    factors = np.asarray(arrays["factors"], np.float64)
+    if factors.shape != (len(PROCESSES), N_STRATA) or not np.all(
+        (factors > 0) & (factors <= _LARGEST_FACTOR)
+    ):
+        raise ValueError(
+            f"the factors of the strata are not 4 x {N_STRATA} positive numbers up to "
+            f"{_LARGEST_FACTOR:g}"
+        )
     chains = tuple(
         tuple(_conditional(arrays, name, step) for step in range(N_STEPS)) for name in PROCESSES
     )
-    return Emulator(chains, expected, document["history"], fingerprint)
+    return Emulator(chains, expected, factors, document["history"], fingerprint)
 
 
 def _conditional(arrays: Arrays, process: str, step: int) -> Conditional:

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.cli.console import say
+from sigma68.cli.console import steps as shown_steps
 from sigma68.errors import DataError, MissingExtraError
 from sigma68.files import make_folder, replacing
 from sigma68.learning import conditional
@@ -35,8 +36,10 @@ from sigma68.tasks.higgs import schema
 from sigma68.tasks.higgs.dataset import EventFile, open_parquet
 from sigma68.tasks.higgs.emulate import coordinates, features, frame, gaps, steps
 from sigma68.tasks.higgs.emulate.coordinates import to_unit
+from sigma68.tasks.higgs.emulate.emulator import Emulator
 from sigma68.tasks.higgs.emulate.features import add_features
 from sigma68.tasks.higgs.emulate.files import save
+from sigma68.tasks.higgs.emulate.fit_strata import fit_strata
 from sigma68.tasks.higgs.emulate.frame import canonical
 from sigma68.tasks.higgs.emulate.steps import (
     A_JET,
@@ -58,6 +61,7 @@ from sigma68.tasks.higgs.emulate.steps import (
     STEPS,
     TAU_ETA,
 )
+from sigma68.tasks.higgs.emulate.strata import N_STRATA
 from sigma68.tasks.higgs.schema import PRIMARIES, PROCESSES
 from sigma68.tasks.higgs.split import ROLES, numbers_of, role_of
 from sigma68.tasks.higgs.storage import content_identity
@@ -106,6 +110,10 @@ class EmulatorTraining:
     settings: TrainingSettings = field(default_factory=TrainingSettings)
 
 
+STRATA_ROWS: Final = 10_000_000
+"""Events drawn of each process to find the factors of the strata."""
+
+
 @dataclass(frozen=True)
 class _Events:
     """One process of the file, held-out events left away."""
@@ -117,9 +125,17 @@ class _Events:
 
 
 def train(
-    asked: EmulatorTraining, out: Path, work: Path, *, workers: int, command: str = ""
+    asked: EmulatorTraining,
+    out: Path,
+    work: Path,
+    *,
+    workers: int,
+    strata_rows: int = STRATA_ROWS,
+    command: str = "",
 ) -> None:
     """Train all conditionals and write the weights to `out`; `work` keeps what is done.
+
+    At the end `strata_rows` events of each process are drawn for the factors of the strata.
 
     Raises
     ------
@@ -153,9 +169,16 @@ def train(
         "seed": asked.seed,
         "split_seed": asked.split_seed,
         "settings": asdict(asked.settings),
+        "strata_rows": strata_rows,
         "losses": results,
     }
-    save(out, chains, _expected(file), history)
+    expected, none = _expected(file), np.ones((len(PROCESSES), N_STRATA))
+    bare = Emulator(tuple(map(tuple, chains)), expected, none, history, "")
+    with shown_steps("the factors of the strata") as progress:
+        made = fit_strata(
+            bare, file, strata_rows, seed=asked.seed, split_seed=asked.split_seed, progress=progress
+        )
+    save(out, chains, expected, made.factors, history)
 
 
 def _source_hash() -> str:
@@ -313,15 +336,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hidden", type=int, default=TrainingSettings.hidden)
     parser.add_argument("--bins", type=int, default=TrainingSettings.bins)
     parser.add_argument("--steps", type=int, default=TrainingSettings.steps)
+    parser.add_argument(
+        "--strata-rows",
+        type=int,
+        default=STRATA_ROWS,
+        help="events drawn of each process to find the factors of the strata",
+    )
     given = parser.parse_args(arguments)
     settings = TrainingSettings(hidden=given.hidden, bins=given.bins, steps=given.steps)
     asked = EmulatorTraining(given.source, given.seed, given.split_seed, settings)
     command = (
         "python -m sigma68.tasks.higgs.emulate.train "
         f"{Path(given.source).name} --seed {given.seed} --split-seed {given.split_seed} "
-        f"--hidden {given.hidden} --bins {given.bins} --steps {given.steps}"
+        f"--hidden {given.hidden} --bins {given.bins} --steps {given.steps} "
+        f"--strata-rows {given.strata_rows}"
     )
-    train(asked, given.out, given.work, workers=given.workers, command=command)
+    train(
+        asked,
+        given.out,
+        given.work,
+        workers=given.workers,
+        strata_rows=given.strata_rows,
+        command=command,
+    )
     return 0
 
 
