@@ -28,7 +28,7 @@ challenge: setup  ## Open a challenge with demo data in demo-challenge/, and pri
 test: setup lint types  ## Lint, type-check and run all tests.
 	@# Compiled kernels go by the date of their own file, not of those they inline.
 	@find src -name '*.nb[ci]' -delete
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check src tests benchmarks example.py

