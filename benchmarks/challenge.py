@@ -288,10 +288,11 @@ def main() -> int:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="sigma68-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return 0 if all([_ran(case, folder, given) for case in given.cases or CASES]) else 1
+        ran = [_ran(case, folder, given) for case in given.cases or CASES]
     finally:
         if given.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
+    return 0 if all(ran) else 1
 
 
 def _ran(case: str, folder: Path, given: argparse.Namespace) -> bool:

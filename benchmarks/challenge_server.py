@@ -58,6 +58,7 @@ class Server:
     workers: int
     process: subprocess.Popen[str] = field(init=False)
     port: int = field(init=False, default=0)
+    reader: threading.Thread | None = field(init=False, default=None)
 
     def start(self) -> Server:
         words = ["serve", str(self.folder), "--empty", "--port", "0"]
@@ -75,7 +76,8 @@ class Server:
             if line.startswith("open: "):
                 self.port = int(line.rstrip("/\n").rpartition(":")[2])
                 # Read on, or the server would wait for its pipe.
-                threading.Thread(target=self.process.stdout.read, daemon=True).start()
+                self.reader = threading.Thread(target=self.process.stdout.read, daemon=True)
+                self.reader.start()
                 return self
             if time.monotonic() > until:
                 break
@@ -90,7 +92,7 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue  # it ended by itself
-        self.process.wait()
+        self._ended()
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -98,6 +100,15 @@ class Server:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
+        else:
+            self._ended()
+
+    def _ended(self) -> None:
+        self.process.wait()
+        if self.reader is not None:
+            self.reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def _below(pid: int) -> list[int]:
@@ -254,11 +265,21 @@ def _hand_in(store: Store, made: Furnished, upload: Path, count: int) -> None:
         submissions.submit(store, made.phase_id, user, upload, "entry.zip", utc_now())
 
 
-def killed_servers(folder: Path, rounds: int, n_clients: int, n_workers: int, seed: int) -> bool:
+def killed_servers(
+    folder: Path,
+    rounds: int,
+    n_clients: int,
+    n_workers: int,
+    seed: int,
+    *,
+    longest: float = 5.0,
+    most: int = 1000,
+) -> bool:
     """Whether nothing that was acknowledged is lost or doubled, and all that is kept agrees.
 
-    In each round clients upload without end to a server that is then killed, with its workers, at a
-    random moment; the next round's goes on in the same folder.
+    In each round clients upload, `most` times each, to a server that is killed, with its workers,
+    at a random moment in the first `longest` seconds after an upload was acknowledged; the next
+    round's goes on in the same folder.
     """
     home = folder / "server"
     store = store_of(home)
@@ -270,10 +291,14 @@ def killed_servers(folder: Path, rounds: int, n_clients: int, n_workers: int, se
     for number in range(rounds):
         server = Server(home, n_workers).start()
         over = threading.Event()
-        uploads = [_Uploads(server.port, token, over) for token in made.tokens]
+        uploads = [_Uploads(server.port, token, over, most) for token in made.tokens]
         for one in uploads:
             one.start()
-        time.sleep(rng.uniform(0.5, 5.0))
+        while not any(one.acknowledged for one in uploads) and any(
+            one.is_alive() for one in uploads
+        ):
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0.0, longest))
         server.kill()
         over.set()
         for one in uploads:
@@ -288,6 +313,8 @@ def killed_servers(folder: Path, rounds: int, n_clients: int, n_workers: int, se
         for why in found[:5]:
             print(f"  after kill {number + 1}: {why}")
     server = Server(home, n_workers).start()
+    _work_off(store)
+    restarted = _start_again(store)
     _work_off(store)
     server.stop()
     removed = store.sweep(utc_now(), age=timedelta(0))
@@ -305,7 +332,7 @@ def killed_servers(folder: Path, rounds: int, n_clients: int, n_workers: int, se
         not found
         and not bad
         and not lost
-        and set(states) <= {"finished", "failed"}
+        and set(states) == {"finished"}
         and results == states["finished"]
         and set(store.files.stored()) == set(_files(store))
     )
@@ -314,6 +341,9 @@ def killed_servers(folder: Path, rounds: int, n_clients: int, n_workers: int, se
         f"{rounds} servers killed (SIGKILL, with {n_workers} workers each) while {n_clients} clients "
         f"uploaded, {time.monotonic() - began:.0f} s: {len(acknowledged)} uploads acknowledged, "
         f"{broken} broken off, {len(kept)} kept, {len(lost)} lost; {killed_jobs} jobs were running"
+    )
+    print(
+        f"{restarted} were lost three times with their workers, and started again by an organiser"
     )
     print(
         f"submissions: {dict(states)}; jobs: {dict(jobs)}; attempts: {dict(sorted(attempts.items()))}; "
@@ -326,14 +356,14 @@ def killed_servers(folder: Path, rounds: int, n_clients: int, n_workers: int, se
 class _Uploads(threading.Thread):
     """A client that hands in one zip after the other, and remembers which were acknowledged."""
 
-    def __init__(self, port: int, token: str, over: threading.Event) -> None:
+    def __init__(self, port: int, token: str, over: threading.Event, most: int) -> None:
         super().__init__(daemon=True)
-        self._port, self._token, self._over = port, token, over
+        self._port, self._token, self._over, self._most = port, token, over, most
         self.acknowledged: dict[int, str] = {}
         self.broken = 0
 
     def run(self) -> None:
-        while not self._over.is_set():
+        while not self._over.is_set() and len(self.acknowledged) < self._most:
             content = entry_zip(padding=200_000)
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
             try:
@@ -347,6 +377,7 @@ class _Uploads(threading.Thread):
                 told = json.loads(answer.read())
             except (OSError, http.client.HTTPException, ValueError):
                 self.broken += 1
+                self._over.wait(0.1)
                 continue
             finally:
                 connection.close()
@@ -366,6 +397,17 @@ def _work_off(store: Store) -> None:
             if not session.scalar(left):
                 return
         time.sleep(0.3)
+
+
+def _start_again(store: Store) -> int:
+    """What an organiser does with those that lost their worker three times; how many."""
+    with store.write() as session:
+        boss = accounts.find(session, "boss")
+        assert boss is not None
+        lost = session.scalars(select(Submission).where(Submission.status == "failed")).all()
+        for one in lost:
+            submissions.restart(session, one, boss, utc_now())
+    return len(lost)
 
 
 def _files(store: Store) -> list[str]:

@@ -22,6 +22,8 @@ _Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
 class Caller(Asking):
     """One call; cookies mean nothing here, so that no other site can have a browser make it."""
 
+    _token = ""
+
     def identify(self, given: HTTPAuthorizationCredentials | None) -> None:
         """Find out whose token it is; a call without one is a stranger's.
 
@@ -35,12 +37,17 @@ class Caller(Asking):
         if given is None:
             return
         self.house.limiter.check("token", self.address, self.now)
-        self.user = tokens.by_token(self.session, given.credentials, self.now)
+        self._token = given.credentials
+        self.user = tokens.by_token(self.session, self._token, self.now)
         if self.user is None:
             self.house.limiter.count("token", self.address, self.now)
             raise SignInError(
                 "this token is not valid, or not any more: make another on the page of your account"
             )
+
+    def note_use(self, session: Session) -> None:
+        """Have the tokens' owner see, in a session that writes, that this one was used."""
+        tokens.by_token(session, self._token, self.now)
 
 
 def _caller(request: Request, given: _Given) -> Iterator[Caller]:

@@ -55,8 +55,10 @@ def _sender(caller: CallerDep) -> Caller:
     """Whoever sends a zip, known before any of it is read."""
     caller.signed_in()
     caller.limit("upload")
-    # A slow sender must not hold a state of the database.
-    caller.session.commit()
+    with caller.house.store.write() as session:
+        caller.note_use(session)
+    # A slow sender must not hold a state of the database; nor is an old one to be written to.
+    caller.session.rollback()
     return caller
 
 
