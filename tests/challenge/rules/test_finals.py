@@ -60,6 +60,33 @@ def test_all_in_the_final_see_the_same_toys(world: World) -> None:
     assert tables[0]["mu"].nunique() == 4
 
 
+def test_no_truth_of_a_final_is_seen_before_its_end_whatever_its_settings_say(
+    world: World,
+) -> None:
+    with world.store.write() as session:
+        session.get_one(Phase, world.final_id).hidden = False
+    found = in_the_final(world).finalists()
+    viewers = {"ann": "participant", "eve": "participant", "jane": "juror"}
+    with world.store.write() as session:
+        for name, role in viewers.items():
+            session.get_one(User, world.person(name)).role = role
+    for now in (CLOSES + timedelta(hours=1), FINAL_CLOSES - timedelta(seconds=1)):
+        world.now = now
+        with world.store.read() as session:
+            mine = session.get_one(Submission, found["ann"].id)
+            assert mine.status == "finished"
+            assert len(mine.result.document["per_set"]) == 4  # with mu, for organisers alone
+            for name in viewers:
+                viewer = session.get_one(User, world.people[name])
+                assert views.visible_result(session, mine, viewer, now) is None
+                assert world.board(final=True, viewer=viewer.id).rows == ()
+    world.now = FINAL_CLOSES
+    with world.store.read() as session:
+        ann = session.get_one(User, world.people["ann"])
+        mine = session.get_one(Submission, found["ann"].id)
+        assert views.visible_result(session, mine, ann, world.now) is not None
+
+
 def test_scores_of_the_final_are_hidden_until_it_closes(world: World) -> None:
     found = in_the_final(world).finalists()
     for now, hidden in ((CLOSES, True), (FINAL_CLOSES - timedelta(seconds=1), True)):

@@ -24,7 +24,7 @@ def test_a_board_shows_each_teams_best_and_says_it_is_indicative(world: World) -
     world.work(trivial_judge)
     board = world.board()
     assert board.indicative
-    assert any("Indicative" in note for note in board.notes)
+    assert any("of its own" in note for note in board.notes)
     with world.store.read() as session:
         scores = {s.id: s.result.score for s in session.query(Submission) if s.result}
     assert [row.score for row in board.rows] == sorted(

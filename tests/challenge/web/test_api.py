@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tempfile
+import zipfile
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -179,6 +183,25 @@ def test_every_call_is_described(site: Site) -> None:
     assert "HTTPBearer" in document["components"]["securitySchemes"]
     send = document["paths"]["/api/v1/challenges/{slug}/submissions"]["post"]
     assert "application/zip" in send["requestBody"]["content"]
+
+
+def test_an_organiser_takes_everything_along(site: Site) -> None:
+    olga, ann = Program(site, "olga", "organiser"), Program(site, "ann")
+    ann("POST", "challenges/small/team", 201, json={"name": "Bees"})
+    ann("POST", "challenges/small/submissions", 201, content=zipped())
+    ann("GET", "export", 403)
+    answer = olga.http.get("/api/v1/export", headers={"accept-encoding": "gzip"})
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        names = set(archive.namelist())
+        assert {"manifest.json", "tables/users.json", "tables/submissions.csv"} <= names
+        assert sum(name.startswith("files/entries/") for name in names) == 1
+        assert not any("phase_secrets" in name or "credentials" in name for name in names)
+    assert olga("GET", "audit")[0]["action"] == "export"
+    assert not list(Path(tempfile.gettempdir()).glob("sigma68-export-*"))
+    for _ in range(5):
+        assert olga.http.get("/api/v1/export").status_code == 200
+    olga("GET", "export", 429)
 
 
 def test_a_stranger_reads_what_is_public(site: Site) -> None:

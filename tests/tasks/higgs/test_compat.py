@@ -136,10 +136,15 @@ def test_background_can_be_scaled_by_labels_alone(events: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("name", ["ttbar_scale", "diboson_scale", "bkg_scale"])
-def test_scaling_without_labels_is_an_error(name: str, events: pd.DataFrame) -> None:
+def test_scaling_without_labels_changes_nothing_and_says_so(
+    name: str, events: pd.DataFrame
+) -> None:
     given = {"data": events[list(FEATURES)], "weights": events["weights"]}
-    with pytest.raises(ValueError, match=f"{name}=1.1 cannot be applied"):
-        systematics(given, **{name: 1.1})
+    with pytest.warns(UserWarning, match=f"{name} changes nothing"):
+        same = systematics(given, **{name: 1.1})
+    np.testing.assert_array_equal(same["weights"], systematics(given)["weights"])
+    with pytest.warns(UserWarning, match=f"{name} changes nothing"):
+        assert "weights" not in systematics(events[list(FEATURES)], **{name: 1.1})
     assert list(systematics(given, **{name: 1.0})) == ["weights", "data"]
 
 

@@ -340,8 +340,8 @@ def _notes(phase: Phase, rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
     notes = []
     if phase.kind == "public":
         notes.append(
-            "Indicative: every entry saw pseudo-experiments of its own, so that places and ties "
-            "are rough; the final compares all on the same ones."
+            "Every entry saw pseudo-experiments of its own, so that places and ties are rough; the "
+            "final compares all on the same ones."
         )
     if phase.sets == 1:
         notes.append(

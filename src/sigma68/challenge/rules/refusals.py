@@ -17,6 +17,7 @@ from typing import ClassVar
 from sigma68.errors import InputError
 
 __all__ = [
+    "BusyError",
     "ConflictError",
     "ForbiddenError",
     "NotFoundError",
@@ -54,6 +55,12 @@ class QuotaError(RefusedError):
     """A limit is reached."""
 
     status = 429
+
+
+class BusyError(RefusedError):
+    """It could be done, and cannot just now."""
+
+    status = 503
 
 
 class ConflictError(RefusedError):

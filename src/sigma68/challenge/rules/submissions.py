@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,13 @@ from sigma68.challenge.queue.jobs import enqueue
 from sigma68.challenge.rules import phases
 from sigma68.challenge.rules.accounts import require_organiser
 from sigma68.challenge.rules.audit import record
-from sigma68.challenge.rules.refusals import ConflictError, ForbiddenError, QuotaError, RefusedError
+from sigma68.challenge.rules.refusals import (
+    BusyError,
+    ConflictError,
+    ForbiddenError,
+    QuotaError,
+    RefusedError,
+)
 from sigma68.challenge.rules.teams import membership_of, team_of
 from sigma68.challenge.rules.texts import line
 from sigma68.challenge.store.tables import (
@@ -49,6 +56,10 @@ __all__ = [
     "restart",
     "submit",
 ]
+
+# Each may take as much of the disk as the largest entry, and a while.
+_UNPACKING = threading.BoundedSemaphore(4)
+_UNPACKING_S = 10.0
 
 FAILED_UPLOADS_A_DAY = 20
 """How many uploads that are no entry a team may make in a day, counted apart."""
@@ -102,6 +113,8 @@ def submit(
         If the user is in no team of the challenge.
     NotFoundError
         If there is no such phase.
+    BusyError
+        If too many uploads are looked at already.
     """
     shown = line(name.rpartition("/")[2], "a file's name", most=200)
     with store.read() as session:
@@ -345,8 +358,13 @@ def _opened(upload: Path, limits: Limits | None) -> tuple[OpenedEntry, str]:
         raise EntryError(f"{upload.name} is no zip: zip the folder that holds model.py")
     with upload.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    with tempfile.TemporaryDirectory(prefix="sigma68-") as folder:
-        return open_entry(upload, Path(folder), limits=limits), sha256
+    if not _UNPACKING.acquire(timeout=_UNPACKING_S):
+        raise BusyError("the server is looking at other uploads: try again in a minute")
+    try:
+        with tempfile.TemporaryDirectory(prefix="sigma68-") as folder:
+            return open_entry(upload, Path(folder), limits=limits), sha256
+    finally:
+        _UNPACKING.release()
 
 
 def _queued(

@@ -96,9 +96,13 @@ def latest_log(session: Session, submission_id: int, after: int = 0) -> Sequence
 
 
 def shown_until(phase: Phase, now: datetime) -> datetime | None:
-    """Up to when results must have been made to be shown at `now`; None: none is shown yet."""
+    """Up to when results must have been made to be shown at `now`; None: none is shown yet.
+
+    A result tells the truth of every set. In a public phase nobody else meets that truth; in a
+    final all do, so that nothing of one is shown before it has closed, whatever its settings say.
+    """
     closed = state(phase, now) == "closed"
-    if phase.hidden and not closed:
+    if (phase.hidden or phase.kind == "final") and not closed:
         return None
     if phase.updates == "daily" and not closed:
         return day_of(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import hashlib
 import shutil
+import threading
 from pathlib import Path
 
 import sigma68
@@ -18,6 +19,8 @@ KERNELS = "kernels"
 """The folder beside the code that holds compiled functions."""
 
 _OFFERED = "compat.py"
+_BYTECODE: dict[Path, bytes] = {}
+_COMPILING = threading.Lock()
 
 
 def package_folder() -> Path:
@@ -44,10 +47,24 @@ def copy_code(folder: Path) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             # With its time: what numba keeps of a kernel goes by it.
             shutil.copy2(path, copy)
-        compileall.compile_dir(target, quiet=2)
+        _compile(target)
         _copy_kernels(source, folder / KERNELS)
         open_to_all(folder)
     return folder
+
+
+def _compile(target: Path) -> None:
+    """Put the bytecode beside the copied files: compiled once by each process, then written again."""
+    with _COMPILING:
+        if not _BYTECODE:
+            compileall.compile_dir(target, ddir=f"{CODE}/{target.name}", quiet=2)
+            found = {path.relative_to(target): path for path in target.rglob("*.pyc")}
+            _BYTECODE.update((name, path.read_bytes()) for name, path in found.items())
+            return
+    for name, content in _BYTECODE.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _copy_kernels(source: Path, target: Path) -> None:

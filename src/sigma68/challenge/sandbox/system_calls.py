@@ -2,7 +2,8 @@
 
 Most are refused to an unprivileged user anyway; here fall those with which a process reads
 another, makes namespaces (and so is root under another name), or holds memory where nobody
-counts it. Everything that numerical code needs stays.
+counts it; and sockets of kinds that a network namespace does not shut in, such as those by which
+a virtual machine speaks with its host (vsock). Everything that numerical code needs stays.
 
 Reference: linux/Documentation/userspace-api/seccomp_filter.rst.
 """
@@ -59,6 +60,10 @@ REFUSED = {
 """Refused with EPERM. `clone` with a flag for a namespace is as well; `clone3`, whose flags no
 filter can see, does not exist (ENOSYS), and libraries then use `clone`."""
 
+_SOCKETS = ((41, 198), (53, 199))
+"""`socket` and `socketpair`, refused with EAFNOSUPPORT for other families than these."""
+_FAMILIES = (1, 2, 10, 16)  # Unix, IPv4, IPv6, netlink: each has only its own namespace's
+
 _CLONE = (56, 220)
 _CLONE3 = (435, 435)
 _NAMESPACES = 0x7E020000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
@@ -97,6 +102,8 @@ def filter_program() -> bytes:
     ]
     for numbers in REFUSED.values():
         program += [(_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, refuse)]
+    for numbers in _SOCKETS:
+        program += _of_families(numbers[column])
     program += [
         (_EQUAL, 1, 0, _CLONE[column]),
         (_RETURN, 0, 0, _ALLOW),
@@ -106,3 +113,15 @@ def filter_program() -> bytes:
         (_RETURN, 0, 0, _ALLOW),
     ]
     return b"".join(struct.pack("<HBBI", *one) for one in program)
+
+
+def _of_families(number: int) -> list[tuple[int, int, int, int]]:
+    """Lines that end at the call `number`: well for the known families, badly for others."""
+    count = len(_FAMILIES)
+    return [
+        (_EQUAL, 0, count + 3, number),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        *((_EQUAL, count - i, 0, family) for i, family in enumerate(_FAMILIES)),
+        (_RETURN, 0, 0, _ERRNO | errno.EAFNOSUPPORT),
+        (_RETURN, 0, 0, _ALLOW),
+    ]

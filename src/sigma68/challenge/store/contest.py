@@ -83,7 +83,7 @@ class Phase(Base):
     day and `total` in all, and every submission gets toys of its own. A "final" one takes one
     entry per team from the phase `draws_from`, all on common toys, in `parts` jobs over ranges of
     sets; `started` says when it did. `hidden` keeps scores from all but organisers until
-    the phase has closed. `version` counts up with everything that a leaderboard shows.
+    the phase has closed; those of a final are kept in any case. `version` counts up with everything that a leaderboard shows.
     """
 
     __tablename__ = "phases"

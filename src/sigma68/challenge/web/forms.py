@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,9 +14,9 @@ from starlette.datastructures import FormData, UploadFile
 from sigma68.challenge.rules.refusals import ForbiddenError, RefusedError
 from sigma68.challenge.web.asking import house_of
 from sigma68.challenge.web.tickets import Ticket
-from sigma68.challenge.web.visits import Visit
+from sigma68.challenge.web.visits import Visit, VisitDep
 
-__all__ = ["ChangeDep", "Posted", "PostedDep"]
+__all__ = ["ChangeDep", "Posted", "PostedDep", "UploadDep"]
 
 
 class Posted:
@@ -126,6 +127,31 @@ async def _posted(request: Request) -> AsyncIterator[Posted]:
 
 
 PostedDep = Annotated[Posted, Depends(_posted)]
+
+
+def _sender(visit: VisitDep) -> None:
+    """Whoever sends a file, known and counted before any of it is read."""
+    visit.signed_in()
+    visit.limit("upload")
+    # A slow sender must not hold a state of the database.
+    visit.session.rollback()
+
+
+async def _uploaded(
+    request: Request, _: Annotated[None, Depends(_sender)]
+) -> AsyncIterator[Posted]:
+    async with asynccontextmanager(_posted)(request) as posted:
+        yield posted
+
+
+UploadDep = Annotated[Posted, Depends(_uploaded)]
+"""A form with a file, from somebody who has signed in and not sent too many.
+
+Raises
+------
+NeedsSignInError, TooOftenError
+    If not.
+"""
 
 
 def _change(request: Request, _: PostedDep) -> Iterator[Visit]:

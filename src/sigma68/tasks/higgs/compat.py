@@ -18,6 +18,7 @@ The soft-MET noise is the challenge's own stream: equal seeds give equal noise.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -93,8 +94,13 @@ def systematics(
     Raises
     ------
     ValueError
-        If `data_set` is neither kind, a primary column is missing, lengths differ, or weights
-        shall be scaled without knowing which events are which.
+        If `data_set` is neither kind, a primary column is missing, or lengths differ.
+
+    Warns
+    -----
+    UserWarning
+        If weights are to be scaled and nothing says which events are which: as in the challenge's
+        own function, they stay as they are.
     """
     import pandas as pd
 
@@ -263,20 +269,25 @@ def _scaled(known: Mapping[str, Any], scales: Mapping[str, float | None], n: int
     weights = np.ones(n) if weights is None else np.array(weights)
     if processes is not None:
         processes = np.asarray(processes)
+    is_scaled = False
     for name, scale in active.items():
         if name == "bkg_scale" and labels is not None:
             rows = np.asarray(labels) == 0
         elif processes is None:
-            raise ValueError(
-                f"{name}={scale:g} cannot be applied: the events have no 'detailed_labels', "
-                "which say what to scale"
+            # The challenge's own sample entry drops that column first, and goes on so.
+            warnings.warn(
+                f"{name} changes nothing: the events have no 'detailed_labels', which say what "
+                "to scale; keep that column",
+                stacklevel=3,
             )
+            continue
         elif name == "bkg_scale":
             rows = processes != PROCESSES[SIGNAL]
         else:
             rows = processes == name.removesuffix("_scale")
         weights[rows] *= scale
-    return weights
+        is_scaled = True
+    return weights if is_scaled else None
 
 
 def _assemble(

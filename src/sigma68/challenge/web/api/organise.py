@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query
+from fastapi.responses import FileResponse
 
 from sigma68.challenge.rules import jury, submissions, views
 from sigma68.challenge.web.api.caller import CallerDep, ChangerDep
 from sigma68.challenge.web.api.challenges import phase_in
 from sigma68.challenge.web.api.models import Mark, SubmissionOut
 from sigma68.challenge.web.api.submissions import describe
+from sigma68.challenge.web.exporting import exported
 
 __all__ = ["router"]
 
@@ -68,6 +70,12 @@ def restart(caller: ChangerDep, submission_id: int) -> SubmissionOut:
     submissions.restart(caller.session, found, by, caller.now)
     caller.session.commit()
     return describe(caller, found)
+
+
+@router.get("/export", response_class=FileResponse)
+def export(caller: CallerDep) -> FileResponse:
+    """All that the server knows as a zip, without passwords, seeds and invite codes."""
+    return exported(caller)
 
 
 @router.get("/submissions/{submission_id}/marks")

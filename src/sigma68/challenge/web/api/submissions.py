@@ -105,9 +105,9 @@ def submit(
             raise RefusedError(f"say which phase to hand in to; open now: {names}")
         phase = is_open[0].id
     phase_in(caller, slug, phase)
-    number = submissions.submit(
-        caller.house.store, phase, user.id, upload, entry_name(name), caller.now
-    )
+    # When it has come, not when it was begun to be sent: a phase closes in between.
+    now = caller.house.clock()
+    number = submissions.submit(caller.house.store, phase, user.id, upload, entry_name(name), now)
     with caller.house.store.read() as session:
         caller.session = session
         return describe(caller, views.submission(session, number, user))

@@ -9,6 +9,8 @@ from fastapi.responses import Response
 
 from sigma68.challenge.queue.overview import overview
 from sigma68.challenge.rules import audit, challenges
+from sigma68.challenge.web.exporting import exported
+from sigma68.challenge.web.forms import PostedDep
 from sigma68.challenge.web.visits import VisitDep
 
 __all__ = ["router"]
@@ -27,6 +29,12 @@ def admin(visit: VisitDep) -> Response:
         challenges=challenges.listing(visit.session, hidden=True),
         queue=overview(visit.session) if visit.is_organiser else None,
     )
+
+
+@router.post("/export")
+def export(visit: VisitDep, posted: PostedDep) -> Response:
+    """All that the server knows, as a zip."""
+    return exported(visit)
 
 
 @router.get("/audit")

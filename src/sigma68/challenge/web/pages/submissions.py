@@ -12,7 +12,7 @@ from sigma68.challenge.rules import jury, phases, submissions, teams, views
 from sigma68.challenge.rules.refusals import NotFoundError, RefusedError
 from sigma68.challenge.store.tables import Challenge, FactSheet, Phase, Submission
 from sigma68.challenge.web.asking import Asking
-from sigma68.challenge.web.forms import ChangeDep, PostedDep
+from sigma68.challenge.web.forms import ChangeDep, PostedDep, UploadDep
 from sigma68.challenge.web.pages.frame import challenge_page
 from sigma68.challenge.web.pages.leaderboard import figure_of
 from sigma68.challenge.web.uploads import as_file
@@ -65,14 +65,13 @@ def open_phases(challenge: Challenge, asking: Asking) -> list[Phase]:
 
 
 @router.post("/phases/{phase_id}/submit")
-def submit(slug: str, phase_id: int, posted: PostedDep, visit: VisitDep) -> Response:
+def submit(slug: str, phase_id: int, posted: UploadDep, visit: VisitDep) -> Response:
     """Take a zip."""
     challenge, user = visit.challenge(slug), visit.signed_in()
     try:
         phase = phases.find(visit.session, phase_id)
         if phase.challenge_id != challenge.id:
             raise NotFoundError(f"{challenge.title} has no phase {phase_id}")
-        visit.limit("upload")
         upload = posted.file("file")
         name = entry_name(upload.filename or "entry")
         with as_file(upload.file, name) as path:
@@ -82,7 +81,8 @@ def submit(slug: str, phase_id: int, posted: PostedDep, visit: VisitDep) -> Resp
                 user.id,
                 path,
                 name,
-                visit.now,
+                # When it has come, not when it was begun to be sent: a phase closes in between.
+                visit.house.clock(),
             )
     except (RefusedError, EntryError) as error:
         status = error.status if isinstance(error, RefusedError) else 422
@@ -191,7 +191,7 @@ def _live(visit: Visit, challenge: Challenge, found: Submission) -> dict[str, An
 
 def why_hidden(phase: Phase) -> str:
     """Why the score of a judged submission cannot be seen yet."""
-    if phase.hidden:
+    if phase.hidden or phase.kind == "final":
         return f"Scores are hidden until {moment(phase.closes).striptags()} UTC."
     return "Scores appear with the next update, at 00:00 UTC."
 
