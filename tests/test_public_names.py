@@ -29,8 +29,8 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.protocols": {
         *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
-        *("DeferredPool", "HasInvariants", "HasLikelihood", "Pool", "Pools", "Progress"),
-        *("Resumable", "ScaledProcesses", "Task"),
+        *("DeferredPool", "HasInvariants", "HasLikelihood", "HasRegions", "Pool", "Pools"),
+        *("Progress", "Region", "Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
     "sigma68.discover": {

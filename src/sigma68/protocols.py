@@ -40,6 +40,7 @@ __all__ = [
     "DeferredPool",
     "HasInvariants",
     "HasLikelihood",
+    "HasRegions",
     "KnownBest",
     "KnownComponents",
     "KnownLikelihood",
@@ -47,6 +48,7 @@ __all__ = [
     "Pool",
     "Pools",
     "Progress",
+    "Region",
     "Resumable",
     "ScaledProcesses",
     "Task",
@@ -200,7 +202,10 @@ class Method(Protocol):
 
 @runtime_checkable
 class Resumable(Protocol):
-    """A method whose training, when stopped, can go on from a file; None to keep nothing."""
+    """A method whose training, when stopped, can go on from a file or a folder of its making.
+
+    None to keep nothing.
+    """
 
     checkpoint: Path | None
 
@@ -296,6 +301,40 @@ class HasInvariants(Protocol):
 
     def invariant(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Invariant features of events, (n_features, n) to (n_invariants, n)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region of an analysis, which events fall into by their features.
+
+    Attributes
+    ----------
+    name
+        For people.
+    unbinned
+        Whether its events are measured one by one; else they are counted.
+    parts
+        Names of the bins that a counted region is split into; one bin where there is none.
+    part_of
+        From probabilities of the processes for equal amounts of all, (n_processes, n), to the
+        numbers of the parts, (n,); None without parts.
+    """
+
+    name: str
+    unbinned: bool
+    parts: tuple[str, ...] = ()
+    part_of: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]] | None = None
+
+
+@runtime_checkable
+class HasRegions(Protocol):
+    """A task whose analyses part events into regions, which methods may treat differently."""
+
+    regions: tuple[Region, ...]
+
+    def region_of(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """The number of each event's region, (n_features, n) to (n,)."""
         ...
 
 

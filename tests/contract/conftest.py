@@ -25,7 +25,23 @@ STAND_INS: dict[str, Callable[[Path], str]] = {"higgs": made_higgs_events}
 """Makers of a small data source, by task; tasks with a default source need none."""
 
 
-QUICKLY: dict[str, dict[str, Any]] = {"nsbi": {"passes": 2, "units": 16, "cells": 12}}
+QUICKLY: dict[str, dict[str, Any]] = {
+    "nsbi": {
+        "passes": 2,
+        "units": 16,
+        "cells": 12,
+    },
+    "gollum": {
+        "passes": 1,
+        "response_passes": 1,
+        "points": 6,
+        "units": 8,
+        "hidden_layers": 1,
+        "rows": 2_000,
+        "min_events": 60,
+        "learning_rate": 1e-4,
+    },
+}
 """Settings of methods whose own would train for minutes: how well they learn is tested elsewhere."""
 
 

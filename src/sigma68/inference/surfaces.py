@@ -65,7 +65,7 @@ class Surfaces:
         response: Floats = np.exp(self.coefficients @ monomials(x[None], self.exponents)[0])
         return self.nominal * response
 
-    def of_bins(self, bins: slice) -> Surfaces:
+    def of_bins(self, bins: slice | npt.NDArray[np.bool_]) -> Surfaces:
         """Those of some of the bins."""
         return replace(
             self,

@@ -12,7 +12,8 @@ which is least where S is the ratio of the expected events (arXiv:2505.05544, eq
 in arXiv:2410.02867 §5.1). An event and its own moved copy stand in the same batch: most of what
 scatters in one scatters alike in the other.
 
-Every pass moves the events anew, by the task's own biasing, to another point of the nuisances. All
+Every pass moves the events anew, by the task's own biasing, to another point of the nuisances; or
+every batch is at one of several points whose events are held (`together`). All
 random numbers of a pass come from its number, so that training goes on from a checkpoint as if it
 had never stopped. Torch works on one thread, since sums depend on the number of threads;
 where there is a CUDA device it works there.
@@ -26,7 +27,9 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,10 +61,13 @@ def fit_ratios(
     settings: RatioSettings | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    together: int | None = None,
 ) -> RatioNetwork:
     """A network of the shares of processes in a pool's events, and of what `nuisances` do to them.
 
     With a `checkpoint`, a file, it goes on where a training of the same settings and pool was.
+    With `together`, so many points of the nuisances, every batch is at one of these, drawn anew,
+    and all of the moved events are held in memory; without, every pass has a point of its own.
 
     Raises
     ------
@@ -77,10 +83,15 @@ def fit_ratios(
         progress("asking the densities", 0.0)
     inside, aside, yields = sides(pool, inputs, settings)
     points = Points(pool, nuisances, inputs, settings)
-    about = [pool.fingerprint, list(inputs.names), [n.name for n in nuisances], asdict(settings)]
+    about: list[Any] = [pool.fingerprint, list(inputs.names), [n.name for n in nuisances]]
+    about += [asdict(settings)] if together is None else [asdict(settings), together]
     key = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
     with torch_with(settings.seed):
-        net = _Course(inside, aside, points, settings).train(progress, checkpoint, key)
+        if together is None or not nuisances:
+            course = _Course(inside, aside, points, settings)
+        else:
+            course = _Together(inside, aside, points, settings, together)
+        net = course.train(progress, checkpoint, key)
     layers = layers_of(net.cpu())
     # The scale that responses were learned at goes into the last layer.
     last, k = layers[-1], len(yields)
@@ -144,8 +155,7 @@ class _Course:
         batch = min(settings.batch, len(self.inside))
         total = settings.passes * (len(self.inside) // batch)
         taken = now.taken
-        moved = self.points.moved(self.inside, self.points.point(now.passes))
-        for rows, copies in self._batches(moved, now.passes, batch):
+        for moved, rows, copies in self._lessons(now.passes, batch):
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * _rate(taken / total)
             loss = self._loss(net, self.inside, moved, rows, copies) / batch
@@ -173,6 +183,12 @@ class _Course:
             last.weight.mul_(_FIRST)
         return nn.Sequential(*parts, last)
 
+    def _lessons(self, number: int, batch: int) -> Iterator[tuple[Moved, Tensor, Tensor]]:
+        """What the batches of a pass learn from."""
+        moved = self.points.moved(self.inside, self.points.point(number))
+        for rows, copies in self._batches(moved, number, batch):
+            yield moved, rows, copies
+
     def _batches(self, moved: Moved, number: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Places of a batch's events, and of their moved copies with a share of what was gained."""
         rng = stream("learning", "ratios order", self.settings.seed, number).generator()
@@ -192,6 +208,8 @@ class _Course:
         """The summed loss of events `rows` and of moved ones `copies`."""
         device = next(net.parameters()).device
         k, n = len(side.per_weight), len(rows)
+        if not len(moved.monomials):
+            copies = copies[:0]
         out = net(torch.cat([side.inputs[rows], moved.inputs[copies]]).to(device))
         weights = side.weights[rows].to(device)
         if side.targets is None:
@@ -224,6 +242,33 @@ class _Course:
             for part, copied in zip(rows.tensor_split(pieces), copies, strict=True):
                 total += float(self._loss(net, self.aside, moved, part, copied))
         return total
+
+
+@dataclass(frozen=True)
+class _Together(_Course):
+    """A training at several points of the nuisances at once: each batch is at one of them."""
+
+    n_points: int
+
+    @cached_property
+    def _moved(self) -> list[Moved]:
+        points = (self.points.point(i) for i in range(self.n_points))
+        return [self.points.moved(self.inside, values) for values in points]
+
+    def _lessons(self, number: int, batch: int) -> Iterator[tuple[Moved, Tensor, Tensor]]:
+        rng = stream("learning", "ratios order", self.settings.seed, number).generator()
+        order = rng.permutation(len(self.inside))
+        n = len(self.inside) // batch
+        # Every point as often as any other, in an order of its own.
+        turns = rng.permutation(np.arange(n) + int(rng.integers(self.n_points))) % self.n_points
+        for i in range(n):
+            moved = self._moved[turns[i]]
+            rows = order[i * batch : (i + 1) * batch]
+            copies = moved.mate[rows]
+            share = rng.binomial(len(moved.gained), batch / len(self.inside))
+            gained = rng.choice(moved.gained, share, replace=False)
+            own = np.concatenate([copies[copies >= 0], gained])
+            yield moved, torch.from_numpy(rows), torch.from_numpy(own)
 
 
 def _device() -> torch.device:

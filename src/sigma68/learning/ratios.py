@@ -182,6 +182,7 @@ def train_ratios(
     settings: RatioSettings | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    together: int | None = None,
 ) -> RatioNetwork:
     """A network of the ratios of a pool's events: `fit_ratios.fit_ratios`.
 
@@ -193,6 +194,9 @@ def train_ratios(
         What of an event the network is given.
     checkpoint
         A file from which a training that was stopped goes on; None to begin and keep nothing.
+    together
+        So many points of the nuisances are learned from at once, in memory; None to move the
+        events to another point in every pass.
 
     Raises
     ------
@@ -211,4 +215,4 @@ def train_ratios(
         raise MissingExtraError(
             "training a network needs torch, which is not installed: pip install 'sigma68[torch]'"
         ) from error
-    return fit_ratios(pool, nuisances, inputs, settings, progress, checkpoint)
+    return fit_ratios(pool, nuisances, inputs, settings, progress, checkpoint, together)

@@ -160,7 +160,10 @@ def _train(
         learner.checkpoint = checkpoint
     learner.fit(pools.train, pools.calibration, progress)
     save_model(learner, about, home)
-    checkpoint.unlink(missing_ok=True)
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    else:
+        checkpoint.unlink(missing_ok=True)
 
 
 def load_model(folder: Path, task: Task, pools: Pools) -> Method:
