@@ -87,7 +87,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             now - timedelta(days=1),
             now + timedelta(hours=1),
             sets=2,
-            toys=3,
+            toys=2,
             nuisances=("tes", "jes", "soft_met"),
         )
         first = phases.add(session, challenge, public, by=root, now=now)
@@ -98,7 +98,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             first.id,
             nuisances=public.nuisances,
             sets=2,
-            toys=3,
+            toys=2,
         )
         phases.add(session, challenge, final, by=root, now=now)
     app = create_app(ServerSettings("http://127.0.0.1", secrets.token_bytes(32)), store)

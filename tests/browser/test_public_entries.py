@@ -48,8 +48,7 @@ def test_a_published_entry_is_judged(
     register(page, house, name)
     hand_in(page, house, f"team {name}", packed)
     # The page renews itself until it has ended.
-    ended = "!document.querySelector('#live').hasAttribute('data-get')"
-    page.wait_for_function(ended, timeout=_PATIENCE_MS)
+    page.locator("#live:not([data-get])").wait_for(timeout=_PATIENCE_MS)
     assert page.get_by_text("mean width").count() == 1, page.locator("main").inner_text()
     page.goto(f"{house.address}/c/wild/leaderboard")
     expect(page.get_by_role("link", name=f"team {name}")).to_be_visible()

@@ -121,8 +121,8 @@ class Model:
     def fit(self):
         todo = [(self.events, 0.98 + 0.01 * i) for i in range(4)]
         alone = [count(one) for one in todo]
-        for method in ("fork", "spawn"):
-            with multiprocessing.get_context(method).Pool(2) as pool:
+        for method, count_of in (("fork", 2), ("spawn", 1)):  # each that is spawned imports all
+            with multiprocessing.get_context(method).Pool(count_of) as pool:
                 assert pool.map(count, todo) == alone, method
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(count, todo * 8)) == alone * 8

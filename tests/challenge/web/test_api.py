@@ -185,7 +185,10 @@ def test_every_call_is_described(site: Site) -> None:
     assert "application/zip" in send["requestBody"]["content"]
 
 
-def test_an_organiser_takes_everything_along(site: Site) -> None:
+def test_an_organiser_takes_everything_along(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     olga, ann = Program(site, "olga", "organiser"), Program(site, "ann")
     ann("POST", "challenges/small/team", 201, json={"name": "Bees"})
     ann("POST", "challenges/small/submissions", 201, content=zipped())
@@ -198,7 +201,7 @@ def test_an_organiser_takes_everything_along(site: Site) -> None:
         assert sum(name.startswith("files/entries/") for name in names) == 1
         assert not any("phase_secrets" in name or "credentials" in name for name in names)
     assert olga("GET", "audit")[0]["action"] == "export"
-    assert not list(Path(tempfile.gettempdir()).glob("sigma68-export-*"))
+    assert not list(tmp_path.glob("sigma68-export-*"))
     for _ in range(5):
         assert olga.http.get("/api/v1/export").status_code == 200
     olga("GET", "export", 429)
