@@ -98,6 +98,8 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.challenge.queue.run": {
         *("WorkerSettings", "default_folder", "refuse_without_sandbox", "run_workers"),
     },
+    "sigma68.challenge.queue.holders": {"holder_name", "is_dead"},
+    "sigma68.challenge.queue.soundness": {"OVERDUE", "faults"},
     "sigma68.challenge.queue.worker": {"Judge", "Worker", "utc_now"},
     "sigma68.challenge.rules.accounts": {
         *("by_identity", "create", "create_for_identity", "end_sessions", "find"),
@@ -138,8 +140,8 @@ SURFACE: dict[str, set[str]] = {
         ),
     },
     "sigma68.challenge.rules.refusals": {
-        *("ConflictError", "ForbiddenError", "NotFoundError", "QuotaError", "RefusedError"),
-        "SignInError",
+        *("BusyError", "ConflictError", "ForbiddenError", "NotFoundError", "QuotaError"),
+        *("RefusedError", "SignInError"),
     },
     "sigma68.challenge.rules.submissions": {
         *("Allowance", "FAILED_UPLOADS_A_DAY", "allowance", "cancel", "choose", "chosen"),
