@@ -30,6 +30,9 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "passes": 2,
         "units": 16,
         "cells": 12,
+        "refined_units": 16,
+        "refined_passes": 1,
+        "refined_copies": 1,
     },
     "gollum": {
         "passes": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,18 @@ from sigma68.types import Observation
 TASK = load_task("gaussian")
 POOLS = TASK.open()
 NAME = TASK.parameters[0].name
+QUICK: dict[str, Any] = {
+    "refined": 0.2,
+    "refined_units": 24,
+    "refined_layers": 2,
+    "refined_passes": 2,
+    "refined_copies": 2,
+}
 
 
 @pytest.fixture(scope="module")
 def method() -> Nsbi:
-    made = Nsbi(TASK, passes=4, units=24, hidden_layers=2, cells=24, batch=4096, threads=1)
+    made = Nsbi(TASK, passes=4, units=24, hidden_layers=2, cells=24, batch=4096, threads=1, **QUICK)
     made.fit(POOLS.train, POOLS.calibration)
     return made
 
@@ -105,7 +113,9 @@ def test_values_that_are_no_numbers_are_refused(method: Nsbi) -> None:
 
 
 def test_without_nuisances_it_measures_all_the_same() -> None:
-    made = Nsbi(TASK, profiled=(), passes=1, units=8, hidden_layers=1, cells=6, batch=8192)
+    made = Nsbi(
+        TASK, profiled=(), passes=1, units=8, hidden_layers=1, cells=6, batch=8192, refined=0.0
+    )
     made.fit(POOLS.train, POOLS.calibration)
     answer = made.predict(seen(1))[NAME]
     assert answer.lower < answer.mu_hat < answer.upper

@@ -45,7 +45,7 @@ from sigma68.protocols import Pool, Progress
 from sigma68.seeds import stream
 from sigma68.types import Nuisance
 
-__all__ = ["fit_ratios"]
+__all__ = ["device_here", "fit_ratios", "rate_at"]
 
 _AT_ONCE = 65536  # events, where nothing is learned from them
 _CHECKS = 4  # points of the nuisances at which the held-out loss is measured
@@ -112,7 +112,7 @@ class _Course:
 
     def train(self, progress: Progress | None, checkpoint: Path | None, key: str) -> nn.Sequential:
         """The running mean of the network's weights at the pass that did best on `aside`."""
-        settings, device = self.settings, _device()
+        settings, device = self.settings, device_here()
         net = self._network().to(device)
         networks = {"net": net, "mean": copy.deepcopy(net), "best": copy.deepcopy(net)}
         optimiser = torch.optim.AdamW(
@@ -157,7 +157,7 @@ class _Course:
         taken = now.taken
         for moved, rows, copies in self._lessons(now.passes, batch):
             for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate * _rate(taken / total)
+                group["lr"] = settings.learning_rate * rate_at(taken / total)
             loss = self._loss(net, self.inside, moved, rows, copies) / batch
             optimiser.zero_grad()
             torch.autograd.backward(loss)
@@ -271,11 +271,12 @@ class _Together(_Course):
             yield moved, torch.from_numpy(rows), torch.from_numpy(own)
 
 
-def _device() -> torch.device:
+def device_here() -> torch.device:
+    """CUDA where there is a device, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _rate(done: float) -> float:
+def rate_at(done: float) -> float:
     """The learning rate at a fraction of the steps: it rises for a tenth of them, then falls."""
     if done < _RISING:
         return 0.04 + 0.96 * done / _RISING

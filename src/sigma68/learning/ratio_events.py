@@ -21,9 +21,9 @@ from sigma68.learning.inputs import Inputs
 from sigma68.learning.ratios import RatioSettings, ratio_polynomials
 from sigma68.protocols import ComponentSource, Pool
 from sigma68.seeds import stream
-from sigma68.types import Labelled, Nuisance
+from sigma68.types import Labelled, Nuisance, Observation
 
-__all__ = ["Moved", "Points", "Side", "sides"]
+__all__ = ["Moved", "Points", "Side", "numbers_of", "sides", "true_shares"]
 
 _ALONE = 0.25  # of the passes move events by one nuisance only
 _OFF = 0.2  # of the passes leave a lognormal nuisance off
@@ -46,7 +46,7 @@ def sides(
     given = inputs(off.values)
     maps = _maps(given, inputs.names, off, yields, settings)
     kept_out = _kept_out(off, settings)
-    targets = _true_shares(pool, off) if settings.taught else None
+    targets = true_shares(pool, off.observation(), off.process_names) if settings.taught else None
     inside, aside = (
         Side.of(off, given, inputs.names, kept_out, which, maps, yields, targets)
         for which in (False, True)
@@ -98,7 +98,7 @@ class Side:
             torch.from_numpy(events.process[chosen].astype(np.int64)),
             torch.from_numpy(weights.astype(np.float32)),
             None if targets is None else torch.from_numpy(targets[chosen]),
-            _numbers(events)[chosen],
+            numbers_of(events)[chosen],
             aside,
             maps,
             per_weight,
@@ -166,7 +166,7 @@ class Points:
         """A side's events where the nuisances have these values."""
         events = self.pool.labelled(values)
         at = np.flatnonzero(_kept_out(events, self.settings) == side.aside)
-        numbers = _numbers(events)[at]
+        numbers = numbers_of(events)[at]
         place = np.minimum(np.searchsorted(side.rows, numbers), len(side) - 1)
         known = side.rows[place] == numbers
         mate = np.full(len(side), -1, np.int64)
@@ -183,14 +183,14 @@ class Points:
         )
 
 
-def _numbers(events: Labelled) -> npt.NDArray[np.int64]:
+def numbers_of(events: Labelled) -> npt.NDArray[np.int64]:
     """Numbers by which an event is known whatever the nuisances, (n,) ascending."""
     return np.arange(events.n_events, dtype=np.int64) if events.row is None else events.row
 
 
 def _kept_out(events: Labelled, settings: RatioSettings) -> npt.NDArray[np.bool_]:
     """Which events, (n,), are not learned from: whole hard collisions, whatever the nuisances."""
-    ids = events.hard_event if events.hard_event is not None else _numbers(events)
+    ids = events.hard_event if events.hard_event is not None else numbers_of(events)
     return held_out(events.n_events, ids, settings.validation_share)
 
 
@@ -207,7 +207,9 @@ def _maps(
     return learn_maps(seen_by_kernels(given), (weights * inside).astype(np.float32), names)
 
 
-def _true_shares(pool: Pool, off: Labelled) -> npt.NDArray[np.float32] | None:
+def true_shares(
+    pool: Pool, events: Observation, process_names: tuple[str, ...]
+) -> npt.NDArray[np.float32] | None:
     """Probabilities of the processes at each event for equal amounts of all, (n, K).
 
     None where the pool does not know the densities of its events, or of other processes.
@@ -215,9 +217,9 @@ def _true_shares(pool: Pool, off: Labelled) -> npt.NDArray[np.float32] | None:
     if not isinstance(pool, ComponentSource):
         return None
     components = pool.components()
-    if components.component_names != off.process_names:
+    if components.component_names != process_names:
         return None
-    log_density = components.log_densities(off.observation())
+    log_density = components.log_densities(events)
     log_density -= log_density.max(axis=0)
     shares = np.exp(log_density)
     shares /= shares.sum(axis=0)

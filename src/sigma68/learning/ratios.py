@@ -8,7 +8,8 @@ nuisances that move events,
     S_k(x | nu) = exp(sum_t D_kt(x) m_t(nu))                            (response)
 
 so that the expected events of process k at x and nu are, over all that are expected where every
-nuisance is off, g_k S_k. `fit_ratios` trains it; applying a trained one needs no torch.
+nuisance is off, g_k S_k. For the events that decide, a second network gives the logits
+(`refinement`). `fit_ratios` trains it; applying a trained one needs no torch.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sigma68.inference.ratio_model import Polynomials
 from sigma68.inference.surfaces import coordinate
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.network import Network
+from sigma68.learning.refinement import Refinement
 from sigma68.protocols import Pool, Progress
 from sigma68.types import FloatArray, Nuisance
 
@@ -79,11 +81,14 @@ class RatioNetwork:
         The monomials.
     yields
         W, (K,).
+    refinement
+        What gives the logits of the events that decide; None where the network gives those of all.
     """
 
     network: Network
     polynomials: Polynomials
     yields: Floats
+    refinement: Refinement | None = None
 
     @property
     def n_processes(self) -> int:
@@ -99,13 +104,22 @@ class RatioNetwork:
         """
         out = self.network.outputs(values)
         k = self.n_processes
-        logits = out[:k]
+        shares = self._shares(out[:k])
+        if self.refinement is not None:
+            chosen = self.refinement.chosen(shares)
+            if len(chosen):
+                given = np.ascontiguousarray(values[:, chosen])
+                shares[:, chosen] = self._shares(self.refinement.network.outputs(given))
+        return shares, out[k:].reshape(k, len(self.polynomials.exponents), out.shape[1])
+
+    def _shares(self, logits: Float32) -> Float32:
+        """Shares of the processes (K, N), in place of their logits."""
         with np.errstate(divide="ignore"):
             logits += np.log(self.yields).astype(np.float32)[:, None]
         logits -= logits.max(axis=0)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=0)
-        return logits, out[k:].reshape(k, len(self.polynomials.exponents), out.shape[1])
+        return logits
 
     def to_json(self) -> dict[str, Any]:
         """What `from_parts` needs besides the network."""

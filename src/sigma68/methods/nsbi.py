@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import DataError, FitError
+from sigma68.files import make_folder
 from sigma68.inference.factors import Factors
 from sigma68.inference.measurement import process_factors
 from sigma68.inference.profile_method import ProfileMethod
@@ -21,6 +22,7 @@ from sigma68.learning.files import read_bytes, read_document, write_bytes, write
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.partition import Partition, PartitionChoice, grow
 from sigma68.learning.ratios import RatioNetwork, RatioSettings, train_ratios
+from sigma68.learning.refinement import Refinement, RefinementSettings, train_refinement
 from sigma68.protocols import Pool, Progress, Task
 from sigma68.types import LEVEL
 
@@ -29,6 +31,7 @@ __all__ = ["Nsbi"]
 Float32 = npt.NDArray[np.float32]
 
 _NETWORK: Final = "ratios.safetensors"
+_REFINEMENT: Final = "refinement.safetensors"
 _CELLS: Final = "cells.json"
 _AT_ONCE: Final = 1 << 17
 """Events whose network outputs are held at a time."""
@@ -51,7 +54,8 @@ class Nsbi(ProfileMethod):
     """Neural simulation-based inference: optimal observables, counted, with nuisances profiled.
 
     A network learns what share of events each process has and how each follows the nuisances that
-    move events (`sigma68.learning.ratios`). The derivatives of an event's expected density by the
+    move events (`sigma68.learning.ratios`); a larger one learns the shares again for the few events
+    that decide (`sigma68.learning.refinement`). The derivatives of an event's expected density by the
     parameter and by every nuisance, at one point, are then the observables whose sums over events
     hold what these say of all of them (Brehmer et al., PRD 98, 052004 (2018)); one more is their
     combination that profiling leaves of the parameter's (Alsing and Wandelt, MNRAS Lett. 488, L93
@@ -81,6 +85,9 @@ class Nsbi(ProfileMethod):
     units, hidden_layers, passes, batch, learning_rate, weight_decay, patience, reach, taught, seed,
     threads
         See `sigma68.learning.ratios.RatioSettings`.
+    refined, refined_units, refined_layers, refined_passes, refined_copies
+        The `share`, `units`, `hidden_layers`, `passes` and `copies` of
+        `sigma68.learning.refinement.RefinementSettings`; with 0 nothing is refined.
     """
 
     name: ClassVar[str] = "nsbi"
@@ -108,6 +115,11 @@ class Nsbi(ProfileMethod):
         taught: bool = RatioSettings.taught,
         seed: int = RatioSettings.seed,
         threads: int = RatioSettings.threads,
+        refined: float = RefinementSettings.share,
+        refined_units: int = RefinementSettings.units,
+        refined_layers: int = RefinementSettings.hidden_layers,
+        refined_passes: int = RefinementSettings.passes,
+        refined_copies: int = RefinementSettings.copies,
     ) -> None:
         super().__init__(
             task,
@@ -133,6 +145,16 @@ class Nsbi(ProfileMethod):
             seed=seed,
             threads=threads,
         )
+        self.refinement_settings = RefinementSettings(
+            share=refined,
+            units=refined_units,
+            hidden_layers=refined_layers,
+            passes=refined_passes,
+            copies=refined_copies,
+            taught=taught,
+            seed=seed,
+            threads=threads,
+        )
         self.checkpoint: Path | None = None
         self.inputs = Inputs.of(task)
         self.ratios: RatioNetwork | None = None
@@ -141,13 +163,35 @@ class Nsbi(ProfileMethod):
         self.efficient: npt.NDArray[np.float32] | None = None
 
     def train_score(self, events: Pool, progress: Progress | None) -> None:
-        """Train the network of ratios."""
+        """Train the network of ratios, and the one for the events that decide.
+
+        With a `checkpoint`, a folder, it goes on where a training was that was stopped.
+        """
         some = events.labelled(max_rows=_FEW)
         self.factors = Factors(process_factors(self.task, some))
         scaling = {name for names in self.factors.of_component for name in names}
         moving = [n for n in self.profiled if n.name not in scaling]
-        self.ratios = train_ratios(events, moving, self.inputs, self.network_settings, progress)
+        places: list[Path | None] = [None, None]
+        if self.checkpoint is not None:
+            make_folder(self.checkpoint)
+            places = [self.checkpoint / _NETWORK, self.checkpoint / _REFINEMENT]
+        ratios = train_ratios(
+            events, moving, self.inputs, self.network_settings, progress, places[0]
+        )
+        signals = self._signals(self.factors)
+        if self.refinement_settings.share > 0 and signals:
+            settings = self.refinement_settings
+            refinement = train_refinement(
+                events, moving, self.inputs, ratios, signals, settings, progress, places[1]
+            )
+            ratios = replace(ratios, refinement=refinement)
+        self.ratios = ratios
         self.__dict__.pop("model", None)
+
+    def _signals(self, factors: Factors) -> list[int]:
+        """Positions of the processes that the parameter scales."""
+        name = self.task.parameters[0].name
+        return [k for k, names in enumerate(factors.of_component) if name in names]
 
     def edges(self, calibration: Pool) -> Float32:
         """Choose the cells; between their numbers lie the edges."""
@@ -217,13 +261,17 @@ class Nsbi(ProfileMethod):
         )
 
     def write_score(self, folder: Path) -> None:
-        """Write `ratios.safetensors` and `cells.json`."""
+        """Write `ratios.safetensors`, `cells.json` and, if there is one, the refinement."""
         ratios = self._trained()
         if self.partition is None or self.efficient is None or self.factors is None:
             raise FitError(f"{self.name} is not trained yet: call fit first")
         write_bytes(folder / _NETWORK, ratios.network.to_bytes())
+        refinement = ratios.refinement
+        if refinement is not None:
+            write_bytes(folder / _REFINEMENT, refinement.network.to_bytes())
         document = {
             "ratios": ratios.to_json(),
+            "refinement": None if refinement is None else refinement.to_json(),
             "factors": [list(names) for names in self.factors.of_component],
             "efficient": self.efficient.tolist(),
             "partition": self.partition.to_json(),
@@ -231,12 +279,12 @@ class Nsbi(ProfileMethod):
         write_document(folder / _CELLS, document)
 
     def read_score(self, folder: Path) -> None:
-        """Read `ratios.safetensors` and `cells.json`."""
+        """Read what `write_score` wrote."""
         document = read_document(folder / _CELLS)
         names = self.inputs.names
         n_scores = 1 + len(self.profiled)
         try:
-            parts = document["ratios"], document["partition"]
+            parts = document["ratios"], document["partition"], document["refinement"]
             factors = Factors(tuple(tuple(map(str, own)) for own in document["factors"]))
             efficient = np.asarray(document["efficient"], np.float32)
         except (KeyError, TypeError, ValueError) as error:
@@ -244,6 +292,15 @@ class Nsbi(ProfileMethod):
         self.ratios = RatioNetwork.from_parts(
             read_bytes(folder / _NETWORK), parts[0], names, self.network_settings.threads
         )
+        if parts[2] is not None:
+            refinement = Refinement.from_parts(
+                read_bytes(folder / _REFINEMENT),
+                parts[2],
+                names,
+                self.ratios.n_processes,
+                self.network_settings.threads,
+            )
+            self.ratios = replace(self.ratios, refinement=refinement)
         fits = len(factors.of_component) == self.ratios.n_processes
         if not fits or efficient.shape != (n_scores,) or not np.isfinite(efficient).all():
             raise DataError(f"{folder / _CELLS} does not fit the method's nuisances: train again")
@@ -259,6 +316,11 @@ class Nsbi(ProfileMethod):
             "cells": self.partition_choice.cells,
             "steps": self.partition_choice.steps,
             **{name: network[name] for name in _OF_NETWORK},
+            "refined": self.refinement_settings.share,
+            "refined_units": self.refinement_settings.units,
+            "refined_layers": self.refinement_settings.hidden_layers,
+            "refined_passes": self.refinement_settings.passes,
+            "refined_copies": self.refinement_settings.copies,
         }
 
     def _trained(self) -> RatioNetwork:
