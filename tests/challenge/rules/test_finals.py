@@ -67,9 +67,10 @@ def test_no_truth_of_a_final_is_seen_before_its_end_whatever_its_settings_say(
         session.get_one(Phase, world.final_id).hidden = False
     found = in_the_final(world).finalists()
     viewers = {"ann": "participant", "eve": "participant", "jane": "juror"}
+    known = {world.person(name): role for name, role in viewers.items()}
     with world.store.write() as session:
-        for name, role in viewers.items():
-            session.get_one(User, world.person(name)).role = role
+        for user_id, role in known.items():
+            session.get_one(User, user_id).role = role
     for now in (CLOSES + timedelta(hours=1), FINAL_CLOSES - timedelta(seconds=1)):
         world.now = now
         with world.store.read() as session:
