@@ -41,7 +41,7 @@ def sides(
     FitError
         If a feature is NaN or infinite.
     """
-    off = pool.labelled()
+    off = pool.labelled(max_rows=settings.max_rows)
     yields = np.bincount(off.process, off.weights, minlength=len(off.process_names)).astype(float)
     given = inputs(off.values)
     maps = _maps(given, inputs.names, off, yields, settings)
@@ -164,7 +164,7 @@ class Points:
 
     def moved(self, side: Side, values: dict[str, float]) -> Moved:
         """A side's events where the nuisances have these values."""
-        events = self.pool.labelled(values)
+        events = self.pool.labelled(values, max_rows=self.settings.max_rows)
         at = np.flatnonzero(_kept_out(events, self.settings) == side.aside)
         numbers = numbers_of(events)[at]
         place = np.minimum(np.searchsorted(side.rows, numbers), len(side) - 1)

@@ -50,7 +50,8 @@ class RatioSettings:
 
     `taught`: where a pool knows the densities of its events, these are what the network learns the
     shares from, rather than from which process an event happens to be of. `threads` apply the
-    network, 0 for all cores; training takes one.
+    network, 0 for all cores; training takes one. Of a pool with more than `max_rows` events, so many
+    are learned from; None for all.
     """
 
     units: int = 128
@@ -67,6 +68,7 @@ class RatioSettings:
     taught: bool = True
     seed: int = 1
     threads: int = 0
+    max_rows: int | None = None
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,9 @@ class Nsbi(ProfileMethod):
         Whether the likelihood knows that templates come from finite simulation.
     clip
         Whether intervals are cut at the parameter's range, where the truth must lie.
-    max_moved_rows, max_cell_rows
-        At most so many events are used to measure what nuisances do, and to choose cells; None for
-        all.
+    max_train_rows, max_moved_rows, max_cell_rows
+        At most so many events are used to train the network of all events, to measure what nuisances
+        do, and to choose cells; None for all.
     cells, steps
         See `sigma68.learning.partition.PartitionChoice`.
     units, hidden_layers, passes, batch, learning_rate, weight_decay, patience, reach, taught, seed,
@@ -100,6 +100,7 @@ class Nsbi(ProfileMethod):
         level: float = LEVEL,
         mc_errors: bool = True,
         clip: bool = False,
+        max_train_rows: int | None = 1_000_000,
         max_moved_rows: int | None = 5_000_000,
         max_cell_rows: int | None = 1_000_000,
         cells: int = PartitionChoice.cells,
@@ -144,6 +145,7 @@ class Nsbi(ProfileMethod):
             taught=taught,
             seed=seed,
             threads=threads,
+            max_rows=max_train_rows,
         )
         self.refinement_settings = RefinementSettings(
             share=refined,
@@ -312,6 +314,7 @@ class Nsbi(ProfileMethod):
         network = asdict(self.network_settings)
         return {
             **self.shared_settings(),
+            "max_train_rows": self.network_settings.max_rows,
             "max_cell_rows": self.max_cell_rows,
             "cells": self.partition_choice.cells,
             "steps": self.partition_choice.steps,

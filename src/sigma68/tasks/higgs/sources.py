@@ -19,7 +19,7 @@ DEFAULT: Final = "emulated"
 """What is opened where no source is named."""
 
 NAMES: Final[tuple[str, ...]] = (DEFAULT, "embedded", "public")
-"""All names: emulated events (also as "emulated:SEED" and "emulated:SEED:ROWS"), the simulated
+"""All names: emulated events (also as "emulated:SEED:ROWS:TRAINING", or less of it), the simulated
 ones that come with the package, and the public data set, once it was fetched."""
 
 

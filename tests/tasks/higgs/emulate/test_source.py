@@ -46,6 +46,17 @@ def test_a_name_has_a_meaning_and_one_spelling(
         assert emulated_source(str(source)) == source
 
 
+def test_a_training_pool_may_have_its_own_size() -> None:
+    source = emulated_source("emulated:7:20M:6M")
+    assert source == EmulatedSource(7, 20_000_000, 6_000_000)
+    assert str(source) == "emulated:7:20M:6M"
+    assert sum(source.counts("train")) == source.rows_of("train") == 6_000_000
+    assert source.counts("scoring") == EmulatedSource(7, 20_000_000).counts("scoring")
+    # What it has anyway needs no saying, so that one pool has one name.
+    assert emulated_source("emulated:7:20M:1M") == emulated_source("emulated:7:20M")
+    assert str(emulated_source("emulated:7:20k:20k")) == "emulated:7:20k"
+
+
 @pytest.mark.parametrize(
     "path", ["embedded", "public", "emulated.parquet", "data/emulated", "/emulated:1", "emulate"]
 )
@@ -69,7 +80,10 @@ def test_anything_else_is_none(path: str) -> None:
         ("emulated:1:nan", "ROWS"),
         ("emulated:1:" + "9" * 5000, "ROWS"),
         ("emulated:1:1e99", "ROWS .* whole number from 1 to 1,000,000,000,000,000,000"),
-        ("emulated:1:2:3", "no name of emulated events: write emulated, emulated:SEED or"),
+        ("emulated:1:2:0", "TRAINING of 'emulated:1:2:0' must be a whole number from 1"),
+        ("emulated:1:2:x", "TRAINING"),
+        ("emulated:1:2:1e15", "would take 72,000,000 GB of disk each"),
+        ("emulated:1:2:3:4", "no name of emulated events: write emulated, emulated:SEED, "),
         ("emulated:1:1e15", "1,000,000,000,000,000 rows would take 72,000,000 GB of disk each"),
         ("emulated:1:4294967296", "4,294,967,295 rows .309 GB. are the most"),
     ],

@@ -1,4 +1,4 @@
-"""Emulated events under a name: `emulated[:SEED[:ROWS]]`, and how many of them are of which process.
+"""Emulated events under a name: `emulated[:SEED[:ROWS[:TRAINING]]]`, and how many are of which process.
 
 The name stands for four pools (see `pools`) and, for verbs that read a file, for one file (see
 `writing`): streams of events that are independent of each other.
@@ -36,7 +36,7 @@ _SEED: Final = 1
 _ROWS: Final = 5_000_000
 
 TRAIN_ROWS: Final = 1_000_000
-"""Rows of the training pool, unless the others have fewer."""
+"""Rows of the training pool, unless others are asked for or the other pools have fewer."""
 
 TRAIN_MIXTURE: Final[Mapping[str, float]] = {
     "htautau": 0.25,
@@ -71,18 +71,28 @@ _NUMBER: Final = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(?:e\+?(\d{1,2}))?([kmg]?
 class EmulatedSource:
     """The emulated events of a seed; `rows` are those of each pool but the training pool.
 
-    As a string it is the one way to write its name.
+    That has `training` rows; None for as many as the others, `TRAIN_ROWS` at most. As a string it is
+    the one way to write its name.
     """
 
     seed: int = _SEED
     rows: int = _ROWS
+    training: int | None = None
+
+    def __post_init__(self) -> None:
+        # One pool, one name.
+        if self.training == min(self.rows, TRAIN_ROWS):
+            object.__setattr__(self, "training", None)
 
     def __str__(self) -> str:
-        return f"{NAME}:{self.seed}:{in_short(self.rows)}"
+        more = "" if self.training is None else f":{in_short(self.training)}"
+        return f"{NAME}:{self.seed}:{in_short(self.rows)}{more}"
 
     def rows_of(self, role: str) -> int:
         """The rows of the pool of a role."""
-        return min(self.rows, TRAIN_ROWS) if role == "train" else self.rows
+        if role != "train":
+            return self.rows
+        return min(self.rows, TRAIN_ROWS) if self.training is None else self.training
 
     def counts(self, role: str) -> tuple[int, ...]:
         """The rows of each process in the pool of a role, in the order of `PROCESSES`.
@@ -117,23 +127,32 @@ def emulated_source(source: str | Path) -> EmulatedSource | None:
     name, *given = str(source).split(":")
     if name != NAME:
         return None
-    if len(given) > 2:
+    if len(given) > 3:
         raise DataError(f"{str(source)!a} is no name of emulated events: {_FORM}")
     seed = _seed(given[0], source) if given else _SEED
+    rows = _rows("ROWS", given[1], source) if len(given) > 1 else _ROWS
+    training = _rows("TRAINING", given[2], source) if len(given) > 2 else None
+    return EmulatedSource(seed, rows, training)
+
+
+_FORM: Final = (
+    "write emulated, emulated:SEED, emulated:SEED:ROWS or emulated:SEED:ROWS:TRAINING, such as "
+    "emulated:7:20M"
+)
+
+
+def _rows(what: str, text: str, source: str | Path) -> int:
     try:
-        rows = number_of_rows(given[1]) if len(given) == 2 else _ROWS
+        rows = number_of_rows(text)
     except ValueError as error:
-        raise DataError(f"the ROWS of {str(source)!a} {error}: {_FORM}") from error
+        raise DataError(f"the {what} of {str(source)!a} {error}: {_FORM}") from error
     if rows > MOST_ROWS:
         raise DataError(
             f"pools of {rows:,} rows would take {_disk(rows)} of disk each, and {MOST_ROWS:,} rows "
             f"({_disk(MOST_ROWS)}) are the most that can be drawn from: ask for fewer than "
             f"{source!s} does"
         )
-    return EmulatedSource(seed, rows)
-
-
-_FORM: Final = "write emulated, emulated:SEED or emulated:SEED:ROWS, such as emulated:7:20M"
+    return rows
 
 
 def _seed(text: str, source: str | Path) -> int:
