@@ -31,6 +31,8 @@ __all__ = ["Gollum"]
 
 Floats = npt.NDArray[np.float64]
 
+_BEYOND: Final = 1.0
+"""Standard deviations of a nuisance beyond the reach of the training where a fit may look."""
 _FEW: Final = 10_000
 """Events that are enough to see which processes there are."""
 _SHARED = (
@@ -198,7 +200,7 @@ class Gollum:
             self.model.polynomials,
             measurement.factors,
             self.task.parameters[0],
-            self.profiled,
+            [self._in_reach(n) for n in self.profiled],
             {n.name: n.off for n in self.task.nuisances if n not in self.profiled},
             mc_errors=self.mc_errors,
         )
@@ -344,6 +346,8 @@ class Gollum:
         """
         likelihood = self.ratio_likelihood
         parameter = self.task.parameters[0]
+        if observation.n_events == 0:
+            raise FitError("there are no events to fit")
         found, lower, upper = likelihood.interval(self.events(observation), self.level)
         at_edges: Final = "clip" if self.clip else "extend"
         ends = within(np.array([lower, upper]), parameter, at_edges)
@@ -434,6 +438,17 @@ class Gollum:
         """Threads that apply networks, 0 for all cores."""
         return self.training.classifier.threads
 
+    def _in_reach(self, nuisance: Nuisance) -> Nuisance:
+        """The nuisance within what responses were learned at, and a little beyond.
+
+        Farther out polynomials of events and of expectations know nothing of each other, and a fit
+        may run away there.
+        """
+        if nuisance.prior != "normal" or nuisance.name not in self.model.polynomials.shapes:
+            return nuisance
+        z = self.training.response.reach + _BEYOND
+        return replace(nuisance, low=nuisance.from_z(-z), high=nuisance.from_z(z))
+
     @property
     def _filled(self) -> npt.NDArray[np.bool_]:
         """Bins where something is expected, (J,): simulation may leave parts of a region empty."""
@@ -508,6 +523,8 @@ class Gollum:
         if factors is not None:
             own = Factors(tuple(factors[name] for name in measurement.processes))
             measurement = replace(measurement, factors=own)
-        self._measurement = measurement
-        self._model = model.balanced(measurement.surfaces, self.profiled, training.kept_out)
+        self._model, surfaces = model.balanced(
+            measurement.surfaces, self.profiled, training.kept_out
+        )
+        self._measurement = replace(measurement, surfaces=surfaces)
         self.__dict__.pop("ratio_likelihood", None)
