@@ -26,7 +26,7 @@ QUICK: dict[str, Any] = {
     "units": 24,
     "hidden_layers": 1,
     "passes": 4,
-    "response_passes": 16,
+    "response_passes": 8,
     "points": 12,
     "rows": 6_000,
     "learning_rate": 5e-3,

@@ -93,7 +93,7 @@ class Gollum(RatioMethod):
         response_passes: int = 40,
         max_train_rows: int | None = 20_000_000,
         max_response_rows: int | None = 5_000_000,
-        rows: int | None = 100_000,
+        rows: int | None = 150_000,
         points: int = 32,
         min_events: int = 300,
         units: int = RatioSettings.units,
