@@ -28,7 +28,7 @@ QUICK: dict[str, Any] = {
     "passes": 4,
     "response_passes": 8,
     "points": 12,
-    "rows": 6_000,
+    "rows": 4_000,
     "learning_rate": 5e-3,
     "min_events": 60,
     "threads": 1,
@@ -325,7 +325,7 @@ def test_intervals_end_at_the_range_where_they_are_asked_to(method: Gollum, tmp_
 def test_the_example_of_the_guide_refines() -> None:
     example = Path(__file__).parents[2] / "docs" / "guide" / "refining.py"
     main = runpy.run_path(str(example))["main"]
-    quick = {**QUICK, "max_train_rows": 60_000, "max_response_rows": 40_000}
+    quick = {**QUICK, "max_train_rows": 40_000, "max_response_rows": 20_000}
     still, shifted, unknown, expected = main(**quick)
     assert shifted.upper - shifted.lower > still.upper - still.lower
     assert abs(expected.mu_hat - shifted.mu_hat) < abs(unknown.mu_hat - shifted.mu_hat)
