@@ -45,6 +45,7 @@ class Learned:
     toys: int
     width_over_exact: float
     width_error: float
+    raw_width_over_exact: float
     coverage: float
     exact_coverage: float
     mean_pull: float
@@ -90,6 +91,11 @@ def calibrated_width(rows: Floats) -> float:
     return float(np.quantile(needed, LEVEL) * np.mean(upper - lower))
 
 
+def _width(rows: Floats) -> Floats:
+    width: Floats = rows[:, 2] - rows[:, 0]
+    return width
+
+
 def coverage(rows: Floats) -> float:
     """The share of toys whose interval holds the truth."""
     return float(np.mean((rows[:, 0] <= rows[:, 4]) & (rows[:, 4] <= rows[:, 2])))
@@ -119,6 +125,7 @@ def compare(methods: list[str], data: str | None, toys: int, seed: int) -> list[
                 toys=toys,
                 width_over_exact=calibrated_width(rows) / calibrated_width(exact),
                 width_error=float(np.std(ratios)),
+                raw_width_over_exact=float(np.mean(_width(rows)) / np.mean(_width(exact))),
                 coverage=coverage(rows),
                 exact_coverage=coverage(exact),
                 mean_pull=float(np.mean((rows[:, 1] - rows[:, 4]) / rows[:, 3])),
