@@ -47,7 +47,8 @@ class MadeTask:
         self.features = (Feature("x"), Feature("y"))
 
     def region_of(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-        return np.digitize(values[0], [-1.0, 2.0]).astype(np.int8)
+        region: npt.NDArray[np.int8] = np.digitize(values[0], [-1.0, 2.0]).astype(np.int8)
+        return region
 
 
 class MadePool:

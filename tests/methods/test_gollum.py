@@ -29,6 +29,7 @@ QUICK: dict[str, Any] = {
     "response_passes": 8,
     "points": 12,
     "rows": 4_000,
+    "max_train_rows": 60_000,
     "learning_rate": 5e-3,
     "min_events": 60,
     "threads": 1,
