@@ -28,6 +28,7 @@ from sigma68.tasks.higgs.schema import (
 from sigma68.tasks.higgs.split import numbers_of, role_of
 
 pytest.importorskip("torch")
+STRATA_ROWS = 100_000
 QUICK = TrainingSettings(hidden=8, bins=4, marginal_bins=8, batch=64, steps=3, passes=1)
 
 
@@ -54,7 +55,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     source = _events(folder / "events.parquet")
     asked = EmulatorTraining(str(source), settings=QUICK)
-    train(asked, folder / "weights.npz", folder / "work", workers=1, command="a test")
+    train(
+        asked,
+        folder / "weights.npz",
+        folder / "work",
+        workers=1,
+        strata_rows=STRATA_ROWS,
+        command="a test",
+    )
     return folder
 
 
@@ -78,7 +86,14 @@ def test_goes_on_where_it_was(trained: Path, capsys: pytest.CaptureFixture[str])
     removed = work / "ttbar-03.npz"
     removed.unlink()
     asked = EmulatorTraining(str(trained / "events.parquet"), settings=QUICK)
-    train(asked, trained / "weights.npz", trained / "work", workers=1, command="a test")
+    train(
+        asked,
+        trained / "weights.npz",
+        trained / "work",
+        workers=1,
+        strata_rows=STRATA_ROWS,
+        command="a test",
+    )
     assert "training 1 of 68" in capsys.readouterr().out
     assert (trained / "weights.npz").read_bytes() == before
 
@@ -90,7 +105,7 @@ def test_damaged_part_is_named(trained: Path, tmp_path: Path) -> None:
     part.write_bytes(whole[:100])
     asked = EmulatorTraining(str(trained / "events.parquet"), settings=QUICK)
     with pytest.raises(DataError, match=r"diboson-00.npz is damaged .* remove it"):
-        train(asked, tmp_path / "weights.npz", trained / "work", workers=1)
+        train(asked, tmp_path / "weights.npz", trained / "work", workers=1, strata_rows=STRATA_ROWS)
     part.write_bytes(whole)
 
 
@@ -135,7 +150,7 @@ def test_code_that_changes_meaning_begins_anew(
     monkeypatch.setattr(module, "ProcessPoolExecutor", stopped)
     asked = EmulatorTraining(str(trained / "events.parquet"), settings=QUICK)
     with pytest.raises(KeyboardInterrupt):
-        train(asked, tmp_path / "weights.npz", trained / "work", workers=1)
+        train(asked, tmp_path / "weights.npz", trained / "work", workers=1, strata_rows=STRATA_ROWS)
     assert len(list((trained / "work").iterdir())) == 2
 
 
@@ -146,4 +161,6 @@ def test_too_few_events_are_named(tmp_path: Path) -> None:
         writer.write(batch.values[:, :40], weights=batch.weights[:40], process=batch.process[:40])
     asked = EmulatorTraining(str(path), settings=QUICK)
     with pytest.raises(DataError, match="no events to"):
-        train(asked, tmp_path / "weights.npz", tmp_path / "work", workers=1)
+        train(
+            asked, tmp_path / "weights.npz", tmp_path / "work", workers=1, strata_rows=STRATA_ROWS
+        )
