@@ -24,6 +24,9 @@ from sigma68.challenge.web.settings import ServerSettings
 from tests.challenge.web.conftest import serving
 from tests.requirements_of_machine import need
 
+# What others published lies outside, if at all: a test that is skipped in CI is a failure.
+collect_ignore = [] if "SIGMA68_PUBLIC_ENTRIES" in os.environ else ["test_public_entries.py"]
+
 PASSWORD = "a long password"
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
