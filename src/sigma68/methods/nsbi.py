@@ -54,8 +54,8 @@ class Nsbi(ProfileMethod):
     """Neural simulation-based inference: optimal observables, counted, with nuisances profiled.
 
     A network learns what share of events each process has and how each follows the nuisances that
-    move events (`sigma68.learning.ratios`); a larger one learns the shares again for the few events
-    that decide (`sigma68.learning.refinement`). The derivatives of an event's expected density by the
+    move events (`sigma68.learning.ratios`); if asked to (`refined`), a larger one learns the shares
+    again for the few events that decide (`sigma68.learning.refinement`). The derivatives of an event's expected density by the
     parameter and by every nuisance, at one point, are then the observables whose sums over events
     hold what these say of all of them (Brehmer et al., PRD 98, 052004 (2018)); one more is their
     combination that profiling leaves of the parameter's (Alsing and Wandelt, MNRAS Lett. 488, L93
@@ -87,7 +87,7 @@ class Nsbi(ProfileMethod):
         See `sigma68.learning.ratios.RatioSettings`.
     refined, refined_units, refined_layers, refined_passes, refined_copies
         The `share`, `units`, `hidden_layers`, `passes` and `copies` of
-        `sigma68.learning.refinement.RefinementSettings`; with 0 nothing is refined.
+        `sigma68.learning.refinement.RefinementSettings`; with a share of 0 nothing is refined.
     """
 
     name: ClassVar[str] = "nsbi"
@@ -116,7 +116,7 @@ class Nsbi(ProfileMethod):
         taught: bool = RatioSettings.taught,
         seed: int = RatioSettings.seed,
         threads: int = RatioSettings.threads,
-        refined: float = RefinementSettings.share,
+        refined: float = 0.0,
         refined_units: int = RefinementSettings.units,
         refined_layers: int = RefinementSettings.hidden_layers,
         refined_passes: int = RefinementSettings.passes,
