@@ -76,8 +76,8 @@ def sample_posterior(
     draw = stream.generator()
     start = _start(log_probability, low, high, draw, walkers)
     sampler = emcee.EnsembleSampler(walkers, len(low), log_probability, vectorize=True)
-    words = draw.integers(0, 2**32, size=8, dtype=np.uint64)
-    sampler.random_state = np.random.RandomState(words).get_state()  # noqa: NPY002
+    words = draw.integers(0, 2**32, size=8, dtype=np.uint32)
+    sampler.random_state = np.random.RandomState(words).get_state()
     state = sampler.run_mcmc(start, block)
     while True:
         # tol=0: a chain that is too short is run on, not warned of.

@@ -119,7 +119,7 @@ def fit_summary_likelihood(
     summaries: FloatArray,
     parameters: Sequence[Parameter],
     *,
-    degree: int = 4,
+    degree: int = 5,
     covariance_degree: int = 1,
 ) -> SummaryLikelihood:
     """Fit to simulations with `summaries` (n, n_summaries) at `points` (n, n_parameters).

@@ -41,7 +41,7 @@ class PowerSpectrum:
     answer: ClassVar[AnswerKind] = "estimates"
 
     def __init__(
-        self, task: Task, *, degree: int = 4, covariance_degree: int = 1, seed: int = 0
+        self, task: Task, *, degree: int = 5, covariance_degree: int = 1, seed: int = 0
     ) -> None:
         if not 1 <= degree <= 8 or not 0 <= covariance_degree <= 4:
             raise SettingsError(
@@ -102,7 +102,8 @@ class PowerSpectrum:
         return points, np.array(rows)
 
     def _summary(self, observation: Observation) -> FloatArray:
-        assert isinstance(self.task, HasSummaries)
+        if not isinstance(self.task, HasSummaries):
+            raise SettingsError(f"{self.name} cannot do task {self.task.name!r}: it has no summaries")
         return self.task.summary(observation)
 
     def posterior(self, observation: Observation) -> Posterior:

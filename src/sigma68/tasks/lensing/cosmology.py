@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "H",
     "MEAN_Z",
     "N_S",
     "OMEGA_B",
     "WIDTH_Z",
+    "H",
     "comoving_distance",
     "convergence_spectrum",
     "source_density",

@@ -23,7 +23,7 @@ from scipy.interpolate import RectBivariateSpline
 
 from sigma68.files import replacing
 from sigma68.seeds import stream
-from sigma68.tasks.lensing.cosmology import H, N_S, OMEGA_B, MatterPower, convergence_spectrum
+from sigma68.tasks.lensing.cosmology import N_S, OMEGA_B, H, MatterPower, convergence_spectrum
 from sigma68.tasks.lensing.spectra import basis, scaled
 from sigma68.tasks.lensing.stars import Haloes
 
@@ -111,7 +111,7 @@ class Matter:
 
 
 def _function(k: FloatArray, logs: FloatArray) -> MatterPower:
-    """ln P on (`REDSHIFTS`, k) as a function that goes on as a power law at both ends of k."""
+    """Ln P on (`REDSHIFTS`, k) as a function that goes on as a power law at both ends of k."""
     log_k = np.log(k)
     spline = RectBivariateSpline(REDSHIFTS, log_k, logs, kx=3, ky=3)
 
@@ -127,7 +127,7 @@ def _function(k: FloatArray, logs: FloatArray) -> MatterPower:
 
 
 def _growth(omega_m: float) -> tuple[FloatArray, FloatArray]:
-    """z and the linear growth in flat LCDM, 1 at z = 0 (D. J. Heath, MNRAS 179 (1977) 351)."""
+    """Z and the linear growth in flat LCDM, 1 at z = 0 (D. J. Heath, MNRAS 179 (1977) 351)."""
     a = np.linspace(1e-3, 1, 4000)
     hubble = np.sqrt(omega_m * a**-3 + 1 - omega_m)
     growth = hubble * np.cumsum((a * hubble) ** -3.0)

@@ -38,7 +38,7 @@ __all__ = ["EMBEDDED", "FEATURES", "MapPool", "checked", "open_embedded", "simul
 
 FEATURES = ("kappa",)
 EMBEDDED = "embedded"
-POINTS, MAPS = 101, 16
+POINTS, MAPS = 101, 32
 _PATTERN = re.compile(r"embedded(?::(\d{1,4})x(\d{1,4}))?(:shared)?", re.ASCII)
 _FEWEST_POINTS = 20
 

@@ -59,7 +59,7 @@ def map_scores(means: FloatArray, errors: FloatArray, truths: FloatArray) -> Flo
     good = (np.isfinite(means) & np.isfinite(errors) & (errors > 0)).all(axis=1)
     scores = np.full(len(means), FLOOR)
     off2, variance = (means[good] - truths[good]) ** 2, errors[good] ** 2
-    with np.errstate(over="ignore", divide="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         terms = off2 / variance + np.log(variance) + PENALTY * off2
     scores[good] = -terms.sum(axis=1)
     # The square of a tiny error may vanish.
@@ -145,9 +145,7 @@ def score_estimated(
     return Score(headline="challenge_score", values=values, per_set=per_set)
 
 
-def roc_curve(
-    scores: FloatArray, strange: npt.NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray]:
+def roc_curve(scores: FloatArray, strange: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
     """False- and true-positive rates from (0, 0) to (1, 1), one point for each different score.
 
     Raises

@@ -87,7 +87,7 @@ class Spectra:
         return table
 
     def log_spectra(self, points: FloatArray) -> FloatArray:
-        """ln C_ell at the tabulated ell of points (n, 5) in the order of `AXES`, (n, n_ell).
+        """Ln C_ell at the tabulated ell of points (n, 5) in the order of `AXES`, (n, n_ell).
 
         Raises
         ------

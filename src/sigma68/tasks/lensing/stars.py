@@ -55,9 +55,7 @@ class Haloes:
     z_growth: FloatArray
     growth: FloatArray
 
-    def response(
-        self, k: FloatArray, z: float, log_t_agn: float, stars: FloatArray
-    ) -> FloatArray:
+    def response(self, k: FloatArray, z: float, log_t_agn: float, stars: FloatArray) -> FloatArray:
         """R(k, z) at each fraction f0 in `stars`, shape (n_stars, n_k)."""
         powers = self.power(k, z, log_t_agn, np.r_[default_stars(log_t_agn), stars])
         ratio: FloatArray = powers[1:] / powers[0]
@@ -81,8 +79,10 @@ class Haloes:
         nu = COLLAPSE / (sigma_0 * growth)
         weight = _sheth_tormen(nu) * np.gradient(nu, np.log(mass)) * mass / density
         theta = 0.0 if log_t_agn is None else log_t_agn - 7.8
-        amplitude = 4.0 if log_t_agn is None else (3.44 - 0.496 * theta) * 10 ** (
-            z * (-0.0671 - 0.0371 * theta)
+        amplitude = (
+            4.0
+            if log_t_agn is None
+            else (3.44 - 0.496 * theta) * 10 ** (z * (-0.0671 - 0.0371 * theta))
         )
         profile = self._nfw(k, z, mass, radius, amplitude * self._formation(mass, z) / (1 + z))
         two = np.exp(np.interp(np.log(k), np.log(self.k), np.log(self.linear))) * growth**2
@@ -108,7 +108,9 @@ class Haloes:
 
     def _formation(self, mass: FloatArray, z: float) -> FloatArray:
         """1 + z_c: when a hundredth of the mass had collapsed, never later than `z`."""
-        sigma = self._sigma(np.cbrt(3 * 0.01 * mass / (4 * np.pi * CRITICAL_DENSITY * self.omega_m)))
+        sigma = self._sigma(
+            np.cbrt(3 * 0.01 * mass / (4 * np.pi * CRITICAL_DENSITY * self.omega_m))
+        )
         at = np.interp(COLLAPSE / sigma, self.growth[::-1], self.z_growth[::-1])
         formed: FloatArray = 1 + np.maximum(at, z)
         return formed

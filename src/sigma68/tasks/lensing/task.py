@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
 from sigma68.tasks.lensing.bandpowers import BINS, ELL_EDGES, log_bandpowers
 from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
-from sigma68.tasks.lensing.pools import EMBEDDED, FEATURES, MapPool, open_embedded, simulated
+from sigma68.tasks.lensing.pools import EMBEDDED, MapPool, open_embedded, simulated
 from sigma68.tasks.lensing.sky import survey_mask
 from sigma68.types import AnswerKind, Feature, Nuisance, Observation, Parameter, Score, Truth
 
@@ -40,7 +41,7 @@ class Lensing:
     default_source: str | None = EMBEDDED
     summary_names: tuple[str, ...] = tuple(
         f"log10 C_ell, ell {low:.0f} to {high:.0f}"
-        for low, high in zip(ELL_EDGES[:-1], ELL_EDGES[1:], strict=True)
+        for low, high in pairwise(ELL_EDGES)
     )
 
     def __init__(self) -> None:
