@@ -21,8 +21,11 @@ def made_higgs_events(folder: Path) -> str:
     return str(path)
 
 
-STAND_INS: dict[str, Callable[[Path], str]] = {"higgs": made_higgs_events}
-"""Makers of a small data source, by task; tasks with a default source need none."""
+STAND_INS: dict[str, Callable[[Path], str]] = {
+    "higgs": made_higgs_events,
+    "lensing": lambda _: "embedded:20x3",
+}
+"""Makers of a small data source, by task; tasks with a quick default source need none."""
 
 
 QUICKLY: dict[str, dict[str, Any]] = {
@@ -44,6 +47,7 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "min_events": 60,
         "learning_rate": 1e-4,
     },
+    "power_spectrum": {"degree": 2, "covariance_degree": 0},
 }
 """Settings of methods whose own would train for minutes: how well they learn is tested elsewhere."""
 

@@ -70,7 +70,8 @@ class SummaryLikelihood:
     def chi_squared(self, summaries: FloatArray, points: FloatArray) -> FloatArray:
         """r^T C^-1 r of summaries (n, n_summaries), each at its own point: (n,)."""
         whitened = self._whitened(summaries - self.predicted(points), points)[0]
-        return (whitened**2).sum(axis=1)
+        chi_squared: FloatArray = (whitened**2).sum(axis=1)
+        return chi_squared
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
@@ -85,7 +86,7 @@ class SummaryLikelihood:
             If it is not that.
         """
         try:
-            arrays = {
+            arrays: dict[str, Any] = {
                 name: np.array(
                     document[name], dtype=np.int64 if name.endswith("powers") else np.float64
                 )
@@ -144,7 +145,7 @@ def fit_summary_likelihood(
             f"{len(mean_powers)}, or lower degrees"
         )
     terms, few = _terms(x, mean_powers), _terms(x, powers)
-    mean = np.linalg.lstsq(terms, summaries, rcond=None)[0]
+    mean: FloatArray = np.linalg.lstsq(terms, summaries, rcond=None)[0].astype(np.float64)
     residuals = summaries - terms @ mean
     mixing = np.zeros((n_summaries, n_summaries, len(powers)))
     log_variance = np.zeros((n_summaries, len(powers)))

@@ -103,7 +103,9 @@ class PowerSpectrum:
 
     def _summary(self, observation: Observation) -> FloatArray:
         if not isinstance(self.task, HasSummaries):
-            raise SettingsError(f"{self.name} cannot do task {self.task.name!r}: it has no summaries")
+            raise SettingsError(
+                f"{self.name} cannot do task {self.task.name!r}: it has no summaries"
+            )
         return self.task.summary(observation)
 
     def posterior(self, observation: Observation) -> Posterior:

@@ -79,7 +79,7 @@ def test_hardly_any_power_is_lost_where_a_spectrum_comes_out_negative(
 
 
 def test_a_cosmology_out_of_reach_is_refused() -> None:
-    with pytest.raises(SettingsError, match="Omega_m = 0.9"):
+    with pytest.raises(SettingsError, match=r"Omega_m = 0\.9"):
         map_maker({**POINT, "Omega_m": 0.9})
 
 

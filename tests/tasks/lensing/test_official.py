@@ -40,7 +40,9 @@ def folder(tmp_path: Path) -> Path:
     mask.ravel()[1000 : 1000 + PIXELS] = True
     grid = np.arange(POINTS * REALISATIONS).reshape(POINTS, REALISATIONS, 1) * 1e-3
     np.save(tmp_path / MASK_FILE, mask)
-    np.save(tmp_path / GRID_FILE, np.broadcast_to(grid, (*grid.shape[:2], PIXELS)).astype(np.float16))
+    np.save(
+        tmp_path / GRID_FILE, np.broadcast_to(grid, (*grid.shape[:2], PIXELS)).astype(np.float16)
+    )
     np.save(tmp_path / LABEL_FILE, labels())
     return tmp_path
 
@@ -150,9 +152,7 @@ def test_pickled_files_are_not_loaded(folder: Path) -> None:
 
 
 def test_pixels_that_are_no_numbers_are_refused_when_read(folder: Path) -> None:
-    np.save(
-        folder / GRID_FILE, np.full((POINTS, REALISATIONS, PIXELS), np.nan, dtype=np.float16)
-    )
+    np.save(folder / GRID_FILE, np.full((POINTS, REALISATIONS, PIXELS), np.nan, dtype=np.float16))
     with pytest.raises(DataError, match="no numbers"):
         opened(folder).train.observation(0)  # type: ignore[attr-defined]
 

@@ -45,7 +45,10 @@ def test_the_trap_shares_nuisances_and_skies_but_no_noise() -> None:
     # Sky of deviation 0.01 under noise of 0.026: a tenth and more of the variance is common.
     assert np.corrcoef(one, two)[0, 1] > 0.1
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.05
-    assert open_embedded("embedded:20x3").fingerprint != open_embedded("embedded:20x3:shared").fingerprint
+    assert (
+        open_embedded("embedded:20x3").fingerprint
+        != open_embedded("embedded:20x3:shared").fingerprint
+    )
 
 
 def test_noise_is_drawn_anew_on_the_same_sky() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from sigma68.errors import DataError, SettingsError
 from sigma68.tasks.lensing.cosmology import (
-    H,
     MEAN_Z,
     N_S,
     OMEGA_B,
     WIDTH_Z,
+    H,
     comoving_distance,
     convergence_spectrum,
     source_density,
@@ -35,11 +35,15 @@ def imported(name: str) -> object:
 
 def library(omega_m: float = 0.279, s8: float = 0.79, matter: str = "halofit") -> tuple:
     ccl = imported("pyccl")
-    settings = {} if matter != "camb" else {
-        "extra_parameters": {
-            "camb": {"halofit_version": "mead2020_feedback", "HMCode_logT_AGN": 7.8}
+    settings = (
+        {}
+        if matter != "camb"
+        else {
+            "extra_parameters": {
+                "camb": {"halofit_version": "mead2020_feedback", "HMCode_logT_AGN": 7.8}
+            }
         }
-    }
+    )
     cosmology = ccl.Cosmology(
         Omega_c=omega_m - OMEGA_B,
         Omega_b=OMEGA_B,
@@ -113,9 +117,7 @@ def test_stars_and_their_absence_against_the_halo_model_of_camb() -> None:
     with_heat, haloes = matter.at(0.8, 7.8)
     parameters = matter._parameters.copy()
     parameters.NonLinear = camb.model.NonLinear_pk  # type: ignore[attr-defined]
-    parameters.InitPower.set_params(
-        As=2e-9 * (0.8 / matter._sigma_8) ** 2, ns=N_S
-    )
+    parameters.InitPower.set_params(As=2e-9 * (0.8 / matter._sigma_8) ** 2, ns=N_S)
     parameters.NonLinearModel.set_params(halofit_version="mead2020")
     without = camb.get_results(parameters).get_nonlinear_matter_power_spectrum()[2]  # type: ignore[attr-defined]
     use = (matter.k > 0.2) & (matter.k < 15)

@@ -51,7 +51,7 @@ def bin_centres() -> npt.NDArray[np.float64]:
 def _bins() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """The bin of each mode of the half plane (0 and the last: none), and modes per bin."""
     ell = 2 * np.pi / PIXEL * np.hypot(fft.fftfreq(ROWS)[:, None], fft.rfftfreq(COLUMNS))
-    bins = np.digitize(ell, ELL_EDGES)
+    bins: npt.NDArray[np.int64] = np.digitize(ell, ELL_EDGES).astype(np.int64)
     weights = np.full(ell.shape, 2.0)
     weights[:, [0, -1]] = 1.0
     modes = np.bincount(bins.ravel(), weights=weights.ravel(), minlength=BINS + 2)[1:-1]

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import DataError
-from sigma68.protocols import Pools
+from sigma68.protocols import Pool, Pools
 from sigma68.seeds import stream
 from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
 from sigma68.tasks.lensing.pools import FEATURES, checked
@@ -34,10 +35,10 @@ STRANGE_TEST_FILE = f"{_STEM}kappa_test_phase2_new_v2.npy"
 SHARES = {"train": 0.6, "calibration": 0.2, "scoring": 0.1, "final": 0.1}
 """Of the realisations."""
 
-FloatArray = npt.NDArray[np.floating]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class OfficialPool:
     """The maps of some realisations at every cosmology, with noise drawn anew; see `MapPool`.
 
@@ -51,10 +52,10 @@ class OfficialPool:
     labels: npt.NDArray[np.float64]
     realisations: npt.NDArray[np.int64]
     split_seed: int = 0
+    n_rows: int = field(init=False)
 
-    @property
-    def n_rows(self) -> int:
-        return self.maps.shape[0] * len(self.realisations)
+    def __post_init__(self) -> None:
+        self.n_rows = len(self.labels) * len(self.realisations)
 
     @property
     def n_observations(self) -> int:
@@ -160,7 +161,7 @@ def open_official(folder: Path, *, split_seed: int = 0) -> tuple[Pools, npt.NDAr
     split = f"{identity}:{split_seed}"
     order = stream("lensing", "split", split_seed).generator().permutation(maps.shape[1])
     ends = np.round(np.cumsum([0, *SHARES.values()]) * maps.shape[1]).astype(int)
-    pools = {
+    pools: dict[str, Pool] = {
         role: OfficialPool(
             role=role,
             fingerprint=_hash(f"{split}:{role}"),
@@ -188,7 +189,8 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
             f"{path} has {mask.dtype} of shape {mask.shape}: a mask is bool, {ROWS} x {COLUMNS}, "
             "and shows something"
         )
-    return mask
+    shown: npt.NDArray[np.bool_] = mask
+    return shown
 
 
 def read_maps(path: Path, mask: npt.NDArray[np.bool_]) -> FloatArray:
@@ -212,13 +214,13 @@ def _mapped(path: Path) -> FloatArray:
     return _load(path, "r")
 
 
-def _read(path: Path) -> npt.NDArray[np.generic]:
+def _read(path: Path) -> npt.NDArray[Any]:
     return _load(path, None)
 
 
-def _load(path: Path, mode: str | None) -> npt.NDArray:
+def _load(path: Path, mode: Literal["r"] | None) -> npt.NDArray[Any]:
     try:
-        loaded = np.load(path, mmap_mode=mode, allow_pickle=False)  # type: ignore[call-overload]
+        loaded: Any = np.load(path, mmap_mode=mode, allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there: give the folder of the public files") from error
     except (OSError, ValueError, EOFError) as error:
@@ -231,7 +233,7 @@ def _load(path: Path, mode: str | None) -> npt.NDArray:
     return loaded
 
 
-def _fingerprint(maps: FloatArray, labels: npt.NDArray[np.generic]) -> str:
+def _fingerprint(maps: FloatArray, labels: npt.NDArray[Any]) -> str:
     """Shape, labels and some pixels of some maps: all of 13 GB would take minutes."""
     found = hashlib.sha256(repr((maps.shape, str(maps.dtype))).encode())
     found.update(np.ascontiguousarray(labels).tobytes())

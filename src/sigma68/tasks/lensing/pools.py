@@ -14,13 +14,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import DataError, NuisanceError
-from sigma68.protocols import Pools
+from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream, stream
 from sigma68.tasks.lensing.design import (
     FIDUCIAL,
@@ -43,7 +43,7 @@ _PATTERN = re.compile(r"embedded(?::(\d{1,4})x(\d{1,4}))?(:shared)?", re.ASCII)
 _FEWEST_POINTS = 20
 
 
-@dataclass(frozen=True)
+@dataclass
 class MapPool:
     """Noisy maps of one role, numbered; those of one cosmology follow each other.
 
@@ -56,10 +56,10 @@ class MapPool:
     n_maps: int
     split_seed: int = 0
     shared: bool = False
+    n_rows: int = field(init=False)
 
-    @property
-    def n_rows(self) -> int:
-        return len(self.points) * self.n_maps
+    def __post_init__(self) -> None:
+        self.n_rows = len(self.points) * self.n_maps
 
     @property
     def n_observations(self) -> int:
@@ -181,7 +181,7 @@ def open_embedded(source: str, *, split_seed: int = 0) -> Pools:
         )
     shared = found[3] is not None
     split = f"lensing:{n_points}x{n_maps}:{shared}:{split_seed}"
-    pools = {}
+    pools: dict[str, Pool] = {}
     for role in ("train", "calibration", "scoring", "final"):
         train = role == "train"
         n_other = max(n_points * n_maps // 4, 1)

@@ -39,7 +39,7 @@ def survey_mask() -> npt.NDArray[np.bool_]:
     row, column = np.mgrid[:ROWS, :COLUMNS].astype(np.float64)
     middle = 88 + _wander(draw, row, 14.0)
     half = 59 + _wander(draw, row, 12.0) - 26 * np.exp(-(((row - 640) / 90) ** 2))
-    seen = np.abs(column - middle) < half
+    seen: npt.NDArray[np.bool_] = np.abs(column - middle) < half
     ends = 34 + _wander(draw, column, 10.0)
     seen &= (row > ends) & (row < ROWS - ends)
     for _ in range(500):

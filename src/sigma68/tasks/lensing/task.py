@@ -40,8 +40,7 @@ class Lensing:
     features: tuple[Feature, ...] = (Feature("kappa", label=r"$\kappa$"),)
     default_source: str | None = EMBEDDED
     summary_names: tuple[str, ...] = tuple(
-        f"log10 C_ell, ell {low:.0f} to {high:.0f}"
-        for low, high in pairwise(ELL_EDGES)
+        f"log10 C_ell, ell {low:.0f} to {high:.0f}" for low, high in pairwise(ELL_EDGES)
     )
 
     def __init__(self) -> None:
