@@ -29,7 +29,8 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.protocols": {
         *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
-        *("DeferredPool", "HasInvariants", "HasLikelihood", "HasRegions", "Pool", "Pools"),
+        *("DeferredPool", "HasInvariants", "HasLikelihood", "HasObservations", "HasRegions"),
+        *("HasSummaries", "Pool", "Pools"),
         *("Progress", "Region", "Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
@@ -231,6 +232,11 @@ SURFACE: dict[str, set[str]] = {
         *("pulls_and_impacts_figure", "scan_figure"),
     },
     "sigma68.inference.neyman": {"Belt", "build_belt"},
+    "sigma68.inference.sampling": {"Posterior", "sample_posterior", "split_r_hat"},
+    "sigma68.inference.summary_likelihood": {"SummaryLikelihood", "fit_summary_likelihood"},
+    "sigma68.tasks.lensing.submission": {
+        *("read_estimates", "read_strangeness", "write_estimates", "write_strangeness"),
+    },
     "sigma68.inference.scale": {"Scale", "Tails", "learn_scale"},
     "sigma68.inference.calibrate": {
         *("Calibration", "Correction", "Coverage", "calibrate", "correction_from_json", "learn"),

@@ -10,8 +10,6 @@ from sigma68.inference.sampling import sample_posterior, split_r_hat
 from sigma68.seeds import stream
 from sigma68.types import Parameter
 
-pytest.importorskip("emcee")
-
 PARAMETERS = (Parameter("a", -10.0, 10.0), Parameter("b", 0.0, 5.0))
 COVARIANCE = np.array([[1.0, 0.3], [0.3, 0.25]])
 

@@ -14,8 +14,6 @@ from sigma68.methods.power_spectrum import PowerSpectrum
 from sigma68.protocols import Task
 from sigma68.types import Estimate, Observation, Parameter, Truth
 
-pytest.importorskip("emcee")
-
 
 class Line:
     """Two numbers, of which the mean is the parameters: errors are 0.1 and 0.2."""

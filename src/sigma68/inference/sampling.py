@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import emcee
 import numpy as np
 import numpy.typing as npt
 
@@ -64,8 +65,6 @@ def sample_posterior(
     FitError
         If it is finite nowhere, or the chain has not converged after `most` steps.
     """
-    import emcee
-
     low, high = (np.array([getattr(p, end) for p in parameters]) for end in ("low", "high"))
 
     def log_probability(points: FloatArray) -> FloatArray:

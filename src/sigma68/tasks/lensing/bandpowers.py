@@ -55,4 +55,4 @@ def _bins() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     weights = np.full(ell.shape, 2.0)
     weights[:, [0, -1]] = 1.0
     modes = np.bincount(bins.ravel(), weights=weights.ravel(), minlength=BINS + 2)[1:-1]
-    return bins, modes
+    return bins, modes.astype(np.float64)
