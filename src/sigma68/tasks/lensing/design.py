@@ -36,8 +36,7 @@ NUISANCES = (
         width=0.65,
         low=7.2,
         high=8.5,
-        label=r"$\log_{10} T_{\mathrm{AGN}}$",
-        unit="log10 K",
+        label=r"$\log_{10}(T_{\mathrm{AGN}} / \mathrm{K})$",
     ),
     Nuisance(
         "f0",
