@@ -29,11 +29,11 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.protocols": {
         *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
-        *("DeferredPool", "HasInvariants", "HasLikelihood", "HasObservations", "HasRegions"),
-        *("HasSummaries", "Pool", "Pools"),
+        *("DeferredPool", "HasInvariants", "HasLikelihood", "HasRegions", "Pool", "Pools"),
         *("Progress", "Region", "Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
+    "sigma68.summaries": {"HasObservations", "HasSummaries"},
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
     },

@@ -18,8 +18,9 @@ from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsErro
 from sigma68.files import write_json
 from sigma68.inference.sampling import Posterior, sample_posterior
 from sigma68.inference.summary_likelihood import SummaryLikelihood, fit_summary_likelihood
-from sigma68.protocols import HasObservations, HasSummaries, Pool, Progress, Task
+from sigma68.protocols import Pool, Progress, Task
 from sigma68.seeds import stream
+from sigma68.summaries import HasObservations, HasSummaries
 from sigma68.types import AnswerKind, Estimate, Observation, Prediction
 
 __all__ = ["PowerSpectrum"]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sigma68.errors import DataError, SettingsError
-from sigma68.protocols import HasObservations, Pools
+from sigma68.protocols import Pools
 from sigma68.seeds import stream
+from sigma68.summaries import HasObservations
 from sigma68.tasks.lensing.official import (
     GRID_FILE,
     LABEL_FILE,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sigma68.errors import DataError, NuisanceError
-from sigma68.protocols import HasObservations, HasSummaries
+from sigma68.summaries import HasObservations, HasSummaries
 from sigma68.tasks.lensing.bandpowers import bin_centres, log_bandpowers
 from sigma68.tasks.lensing.pools import MapPool, open_embedded
 from sigma68.tasks.lensing.sky import COLUMNS, NOISE, PIXEL, ROWS
