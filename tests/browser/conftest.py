@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import secrets
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from benchmarks.events import made_events
 
 from sigma68.challenge.queue.pool import Workers, WorkerSettings
 from sigma68.challenge.rules import accounts, challenges, phases
@@ -31,7 +34,7 @@ PATIENCE_MS = 90_000
 
 @dataclass
 class House:
-    """A running server with one challenge, `wild`, on the simulated events of the package."""
+    """A running server with one challenge, `wild`, on a few made-up Higgs events."""
 
     address: str
     store: Store
@@ -78,7 +81,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "higgs",
             now,
             by=root,
-            source="embedded",
+            source=_source(folder),
             summary="How often is a Higgs boson made?",
             replay=0,  # tested where the judge is
         )
@@ -106,6 +109,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with serving(app) as address, Workers(settings, 1):
         yield House(address, store)
     store.close()
+
+
+def _source(folder: Path) -> str:
+    """Where the events are: few that were made up, but for entries that others published."""
+    if "SIGMA68_PUBLIC_ENTRIES" in os.environ:
+        return "embedded"
+    events = made_events(20_000, seed=5)
+    events["weights"] *= np.float32(0.05)
+    events.to_parquet(folder / "events.parquet")
+    return str(folder / "events.parquet")
 
 
 @pytest.fixture(scope="package")

@@ -38,14 +38,12 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "refined_copies": 1,
     },
     "gollum": {
+        "profiled": [],
         "passes": 1,
-        "response_passes": 1,
-        "points": 6,
         "units": 8,
         "hidden_layers": 1,
-        "rows": 2_000,
+        "max_train_rows": 20_000,
         "min_events": 60,
-        "learning_rate": 1e-4,
     },
     "power_spectrum": {"degree": 2, "covariance_degree": 0},
 }

@@ -42,7 +42,7 @@ __all__ = ["fit_refinement"]
 Float32 = npt.NDArray[np.float32]
 
 _AT_ONCE = 65536  # events, where nothing is learned from them
-_ENOUGH = 1000  # events to learn from
+_ENOUGH = 500, 50  # events to learn from, and to stop by
 _LONGEST = 1.0  # gradient of a step
 
 
@@ -185,10 +185,11 @@ def _sides(parts: Sequence[_Part], names: tuple[str, ...]) -> tuple[_Events, _Ev
     targets = np.concatenate([part.targets for part in parts])
     weights = np.concatenate([part.weights for part in parts])
     kept_out = np.concatenate([part.kept_out for part in parts])
-    if min((~kept_out).sum(), kept_out.sum()) < _ENOUGH:
+    numbers = int((~kept_out).sum()), int(kept_out.sum())
+    if numbers[0] < _ENOUGH[0] or numbers[1] < _ENOUGH[1]:
         raise DataError(
-            f"{(~kept_out).sum():,} events decide, too few to learn from: give a larger pool, or "
-            "refine a larger share of the events"
+            f"{sum(numbers):,} events decide, too few to learn from: give a larger pool, or refine "
+            "a larger share of the events, or none"
         )
     weights = weights / weights[~kept_out].mean()
     maps = learn_maps(seen_by_kernels(given), (weights * ~kept_out).astype(np.float32), names)

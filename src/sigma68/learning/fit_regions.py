@@ -34,7 +34,7 @@ from sigma68.types import Nuisance
 
 __all__ = ["RegionSettings", "RegionTraining"]
 
-_STEPS = 40
+_STEPS = 100
 """Batches of a pass at least, where events are few."""
 _SMALLEST = 64
 _CALIBRATED = 10
@@ -147,10 +147,12 @@ class RegionTraining:
             )
         even = totals / totals.sum()
         even[list(of)] = 0.0
-        among = grouped(events, told)
-        signal = np.bincount(among.process, among.labels, minlength=len(told))
+        rest = [p for g, group in enumerate(groups) if g not in of for p in group]
+        among = grouped(events, [*told, rest] if rest else told)
+        signal = np.bincount(among.process, among.labels, minlength=len(told))[: len(told)]
         given = network.evaluate(self.inputs(among.values))[0]
-        calibration = learn_calibration(given, among, int(np.argmax(signal)))
+        first = int(np.argmax(signal))
+        calibration = learn_calibration(given, among, first, float(1 - even.sum()))
         shares = Shares(network, calibration, of, even)
         if len(groups) == len(events.process_names):
             g = shares.evaluate(self.inputs(events.values))

@@ -29,7 +29,7 @@ __all__ = ["Calibration", "learn_calibration", "share_closure"]
 Floats = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
 
-_EVENTS = 200
+_EVENTS = 100
 """Of the process, and of all others, that a bin holds about at least."""
 _BINS = 100
 _EDGE = 1e-7
@@ -116,10 +116,18 @@ class Calibration:
         return cls(first, given, meant, factors)
 
 
-def learn_calibration(shares: Float32, events: Labelled, first: int) -> Calibration:
+def learn_calibration(
+    shares: Float32, events: Labelled, first: int, told: float = 1.0
+) -> Calibration:
     """The calibration of shares g* (K, N) of events that the network was not trained on.
 
-    `first` is the process that is calibrated before the others.
+    Parameters
+    ----------
+    first
+        The process that is calibrated before the others.
+    told
+        The share of all events that the K processes have together; `events` of others are of the
+        process K, and calibrated shares are to be multiplied by this.
 
     Raises
     ------
@@ -127,11 +135,12 @@ def learn_calibration(shares: Float32, events: Labelled, first: int) -> Calibrat
         If a process has no events.
     """
     k = len(shares)
-    totals = np.bincount(events.process, events.weights, minlength=k)
+    w = events.weights
+    totals = np.bincount(events.process, w, minlength=k)[:k]
     if not (totals > 0).all():
         lacking = events.process_names[int(np.argmin(totals))]
         raise DataError(f"no {lacking} events to calibrate its share with: give a larger pool")
-    knots = [_knots(shares[p], events.weights, events.process == p) for p in range(k)]
+    knots = [_knots(shares[p], w, events.process == p, told) for p in range(k)]
     given, meant = tuple(x for x, _ in knots), tuple(y for _, y in knots)
     plain = Calibration(first, given, meant, np.zeros(k))
     factors = np.zeros(k)
@@ -139,7 +148,7 @@ def learn_calibration(shares: Float32, events: Labelled, first: int) -> Calibrat
     for _ in range(_ROUNDS):
         scaled = each * np.exp(factors)[:, None]
         scaled /= scaled.sum(axis=0)
-        factors += np.log(totals / (scaled @ events.weights))
+        factors += np.log(totals / (told * (scaled @ w)))
         factors -= factors[np.argmax(totals)]
     return Calibration(first, given, meant, factors)
 
@@ -155,29 +164,32 @@ def share_closure(shares: Float32, events: Labelled) -> Floats:
     return closure
 
 
-def _knots(shares: Float32, weights: Floats, own: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Log odds of g* and of I at the means of bins; weights and own (N,)."""
-    odds = _log_odds(shares)
-    order = np.argsort(odds, kind="stable")
-    odds, w, of_process = odds[order], weights[order], own[order]
+def _knots(
+    shares: Float32, weights: Floats, own: npt.NDArray[np.bool_], told: float
+) -> tuple[Floats, Floats]:
+    """Log odds of g* and of I at the means of bins; weights and own (N,).
+
+    Means are of shares, not of log odds: where the network is right, I is g* in bins of any width.
+    """
+    order = np.argsort(shares, kind="stable")
+    g, w, of_process = shares[order].astype(np.float64), weights[order], own[order]
     n_own, n_other = int(of_process.sum()), int((~of_process).sum())
     bins = int(np.clip(min(n_own, n_other) // _EVENTS, 1, _BINS))
     # As many events of the process as of others in a bin, the rarer of both where it is.
     rank = np.cumsum(of_process / max(n_own, 1) + ~of_process / max(n_other, 1))
     place = np.minimum((rank / rank[-1] * bins).astype(np.int64), bins - 1)
-    total = np.bincount(place, w, minlength=bins)
-    inside = np.bincount(place, w * of_process, minlength=bins)
-    mean = np.bincount(place, w * odds, minlength=bins)
+    total, inside, said = (
+        np.bincount(place, x, minlength=bins) for x in (w, w * of_process, w * g)
+    )
     full = total > 0
-    total, inside, center = total[full], inside[full], mean[full] / total[full]
-    risen = isotonic_regression(inside / total, weights=total).x
-    one = float(w[of_process].mean()) if n_own else 0.0
-    floor = np.minimum(0.5 * one / total, 0.5)
-    other = float(w[~of_process].mean()) if n_other else 0.0
-    ceiling = 1 - np.minimum(0.5 * other / total, 0.5)
+    total, inside, given = total[full], inside[full], _log_odds(said[full] / total[full])
+    risen = isotonic_regression(inside / total / told, weights=total).x
+    # Half an event, where there is none of the process or of others.
+    half = [float(w[c].mean()) / 2 if c.any() else 0.0 for c in (of_process, ~of_process)]
+    floor, ceiling = np.minimum(half[0] / total, 0.5), 1 - np.minimum(half[1] / total, 0.5)
     meant = np.maximum.accumulate(_log_odds(np.clip(risen, floor, np.maximum(ceiling, floor))))
-    apart = np.concatenate([[True], np.diff(center) > 1e-9])
-    return center[apart], meant[apart]
+    apart = np.concatenate([[True], np.diff(np.maximum.accumulate(given)) > 1e-9])
+    return given[apart], meant[apart]
 
 
 def _log_odds(shares: npt.NDArray[np.floating[Any]]) -> Floats:

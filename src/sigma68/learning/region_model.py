@@ -155,30 +155,37 @@ class RegionModel:
 
     def balanced(
         self, surfaces: Surfaces, nuisances: Sequence[Nuisance], events: MovedEvents
-    ) -> RegionModel:
-        """The model whose responses, summed over events, follow what `surfaces` expect.
+    ) -> tuple[RegionModel, Surfaces]:
+        """The model whose responses follow what `surfaces` expect, and what it then expects itself.
+
+        Constants make the responses, summed over events, follow the expectations of simulation as
+        far as their monomials can. The likelihood of events must be one of a density, whose
+        integral is what is expected: where they cannot follow, it is their own sum that counts, or
+        a fit would run away to where the two part. So the expectations of the unbinned regions are
+        polynomials through these sums.
 
         `nuisances` are those there are; `events` those that expectations were measured with.
         """
         shapes = self.polynomials.shapes
         if not shapes:
-            return self
+            return self, surfaces
         by_name = {n.name: n for n in nuisances}
-        points, _ = design([by_name[name] for name in surfaces.shapes])
-        x = (points - surfaces.origins) / surfaces.units
-        expected = surfaces.coefficients @ monomials(x, surfaces.exponents).T
+        points = np.concatenate(design([by_name[name] for name in surfaces.shapes]))
+        basis = monomials((points - surfaces.origins) / surfaces.units, surfaces.exponents)
+        expected = surfaces.coefficients @ basis.T
         in_order = points[:, [surfaces.shapes.index(name) for name in shapes]]
-        ratios = dict(self.ratios)
+        ratios, coefficients = dict(self.ratios), surfaces.coefficients.copy()
         for bin_, region in enumerate(self.regions.unbinned):
             here = events.at({}, region)
             for p in range(self.n_processes):
                 own = grouped(here, [[p]])
                 if own.n_events == 0 or surfaces.nominal[p, bin_] <= 0:
                     continue
-                ratios[region] = ratios[region].balanced(
-                    p, self.inputs(own.values), own.weights, in_order, expected[p, bin_]
-                )
-        return replace(self, ratios=ratios)
+                given = self.inputs(own.values), own.weights, in_order
+                ratios[region] = ratios[region].balanced(p, *given, expected[p, bin_])
+                sums = ratios[region].log_yields(p, *given)
+                coefficients[p, bin_] = np.linalg.lstsq(basis, sums, rcond=None)[0]
+        return replace(self, ratios=ratios), replace(surfaces, coefficients=coefficients)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the networks, a file each, and give the JSON object that `load` needs.

@@ -141,6 +141,32 @@ class RegionRatios:
         d: Float32 = stacked + self.constants[process].astype(np.float32)[:, None]
         return d
 
+    def log_yields(
+        self, process: int, inputs: FloatArray, weights: Floats, points: Floats
+    ) -> Floats:
+        """What the responses say of the events expected of a process, over those with all off.
+
+        Parameters
+        ----------
+        inputs, weights
+            Of simulated events of the process in the region, (n_inputs, N) and (N,), all nuisances
+            off.
+        points
+            Values of the nuisances, (D, S), in the order of the polynomials.
+
+        Returns
+        -------
+        The logarithm of the ratio, (D,).
+        """
+        p = self.polynomials
+        d = self.response_of(process, inputs)
+        sums = np.empty(len(points))
+        for i, row in enumerate(points):
+            m = p.monomials((row - p.origins) / p.units).astype(np.float32)
+            sums[i] = np.exp(np.clip(m @ d, -_MOST, _MOST)).astype(np.float64) @ weights
+        log_yields: Floats = np.log(sums / weights.sum())
+        return log_yields
+
     def balanced(
         self,
         process: int,
@@ -151,27 +177,15 @@ class RegionRatios:
     ) -> RegionRatios:
         """The same with the constants of a process fitted to expected events.
 
-        Parameters
-        ----------
-        inputs, weights
-            Of simulated events of the process in the region, (n_inputs, N) and (N,), all nuisances
-            off.
-        points
-            Values of the nuisances, (D, S), in the order of the polynomials.
-        log_expected
-            The logarithm of the events expected there over those where all are off, (D,).
+        Parameters as of `log_yields`, and the logarithm of the events that simulation expects at
+        the points over those where all are off, (D,).
         """
         p = self.polynomials
-        if not len(p.exponents):
-            return self
         m = np.stack([p.monomials((row - p.origins) / p.units) for row in points])
-        d = self.response_of(process, inputs).astype(np.float64)
-        d -= self.constants[process][:, None]
-        q = np.clip(m @ d, -_MOST, _MOST)
-        learned = np.log(np.exp(q) @ weights / weights.sum())
-        c, *_ = np.linalg.lstsq(m, log_expected - learned, rcond=None)
+        learned = self.log_yields(process, inputs, weights, points)
+        more, *_ = np.linalg.lstsq(m, log_expected - learned, rcond=None)
         constants = self.constants.copy()
-        constants[process] = c
+        constants[process] += more
         return replace(self, constants=constants)
 
     def networks(self) -> Iterator[tuple[str, RatioNetwork]]:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError, FitError, SettingsError
-from sigma68.inference.density_ratios import RatioLikelihood
-from sigma68.inference.edges import edge_note, within
+from sigma68.errors import DataError, SettingsError
 from sigma68.inference.factors import Factors
-from sigma68.inference.measurement import BinnedMeasurement, measure_templates, process_factors
-from sigma68.inference.ratio_model import RatioEvents
+from sigma68.inference.measurement import measure_templates, process_factors
+from sigma68.inference.ratio_method import RatioMethod
 from sigma68.learning.binning import BinChoice
-from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.learning.fit_regions import RegionSettings, RegionTraining
-from sigma68.learning.inputs import Inputs
 from sigma68.learning.ratios import RatioSettings
 from sigma68.learning.region_model import RegionModel
-from sigma68.learning.regions import Regions
 from sigma68.protocols import Pool, Progress, Task
-from sigma68.types import LEVEL, AnswerKind, Interval, Nuisance, Observation, Prediction
+from sigma68.types import LEVEL, Nuisance
 
 __all__ = ["Gollum"]
 
@@ -48,7 +42,7 @@ _SHARED = (
 _OF_TRAINING = ("max_train_rows", "max_response_rows", "rows", "points", "min_events")
 
 
-class Gollum:
+class Gollum(RatioMethod):
     """The winners' method: extended, unbinned, profiled, from networks that are each learned once.
 
     In the regions that the task names as unbinned every event enters with its learned density
@@ -85,7 +79,6 @@ class Gollum:
     """
 
     name: ClassVar[str] = "gollum"
-    answer: ClassVar[AnswerKind] = "interval"
 
     def __init__(
         self,
@@ -100,7 +93,7 @@ class Gollum:
         response_passes: int = 40,
         max_train_rows: int | None = 20_000_000,
         max_response_rows: int | None = 5_000_000,
-        rows: int | None = 100_000,
+        rows: int | None = 150_000,
         points: int = 32,
         min_events: int = 300,
         units: int = RatioSettings.units,
@@ -114,9 +107,15 @@ class Gollum:
         seed: int = RatioSettings.seed,
         threads: int = RatioSettings.threads,
     ) -> None:
-        self.task = task
-        self.profiled = self._known(task.nuisances if profiled is None else profiled)
-        self.level, self.mc_errors, self.clip = level, mc_errors, clip
+        super().__init__(
+            task,
+            profiled=profiled,
+            level=level,
+            mc_errors=mc_errors,
+            clip=clip,
+            reach=reach,
+            threads=threads,
+        )
         self.max_moved_rows = max_moved_rows
 
         def network(own_passes: int) -> RatioSettings:
@@ -144,64 +143,6 @@ class Gollum:
             min_events=min_events,
         )
         self.checkpoint: Path | None = None
-        self.inputs = Inputs.of(task)
-        self.regions = Regions.of(task)
-        self._model: RegionModel | None = None
-        self._measurement: BinnedMeasurement | None = None
-
-    @classmethod
-    def skip(cls, task: Task) -> str | None:
-        """Why this method cannot do this task; None if it can."""
-        if task.answer != "interval" or len(task.parameters) != 1:
-            return "measures one signal strength"
-        return None
-
-    @property
-    def model(self) -> RegionModel:
-        """The learned density ratios.
-
-        Raises
-        ------
-        FitError
-            If the method is not trained yet.
-        """
-        if self._model is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
-        return self._model
-
-    @property
-    def measurement(self) -> BinnedMeasurement:
-        """What is expected: the first bins are the unbinned regions, the others those counted.
-
-        Raises
-        ------
-        FitError
-            If the method is not trained yet.
-        """
-        if self._measurement is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
-        return self._measurement
-
-    @cached_property
-    def ratio_likelihood(self) -> RatioLikelihood:
-        """The likelihood of `events`.
-
-        Raises
-        ------
-        FitError
-            If the method is not trained yet.
-        """
-        measurement = self.measurement
-        return RatioLikelihood(
-            measurement.surfaces.of_bins(self._filled),
-            len(self.regions.unbinned),
-            self.model.polynomials,
-            measurement.factors,
-            self.task.parameters[0],
-            self.profiled,
-            {n.name: n.off for n in self.task.nuisances if n not in self.profiled},
-            mc_errors=self.mc_errors,
-        )
 
     def fit(self, train: Pool, calibration: Pool, progress: Progress | None = None) -> None:
         """Learn the ratios on one pool, calibrate them and measure expectations on the other.
@@ -241,11 +182,11 @@ class Gollum:
             As `fit`.
         """
         model = self.model
-        (new,) = self._known([name])
+        (new,) = self.known([name])
         if new in self.profiled:
             raise SettingsError(f"{name} is fitted already: choose another nuisance parameter")
         moving = self._moving(train, [new])
-        profiled = self._known([*(n.name for n in self.profiled), name])
+        profiled = self.known([*(n.name for n in self.profiled), name])
         k = len(self.measurement.processes)
         training = self._training(train, calibration, len(model.ratios) * k, progress)
         if moving:
@@ -290,7 +231,7 @@ class Gollum:
                     f"the {pool.role} pool holds {', '.join(names)}: it must hold "
                     f"{', '.join(wanted)}, in this order"
                 )
-        self._known(factors)
+        self.known(factors)
         shapes = self.model.polynomials.shapes
         for factor in factors:
             if factor in shapes:
@@ -299,120 +240,6 @@ class Gollum:
         training = self._training(train, calibration, total, progress)
         model = self.model.with_process(training, self.profiled)
         self._refined(model, training, self.profiled, {name: tuple(factors)}, progress)
-
-    def bins(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-        """The number of the bin that events fall into, unbinned regions first; (F, n) to (n,).
-
-        Raises
-        ------
-        FitError
-            If a feature is NaN or infinite, or the method is not trained yet.
-        """
-        return self.model.bins(values).astype(np.float32)
-
-    def events(self, observation: Observation) -> RatioEvents:
-        """Density ratios of the events in unbinned regions, and counts of the other bins.
-
-        Raises
-        ------
-        FitError
-            If a feature or an output is NaN or infinite, or the method is not trained yet.
-        DataError
-            If the observation has other features than the method was trained on.
-        """
-        names = tuple(feature.name for feature in self.task.features)
-        if observation.names != names:
-            raise DataError(
-                f"the observation's features are not those {self.name} was trained on, in their "
-                f"order: {', '.join(names)}"
-            )
-        events = self.model.events(observation.values)
-        counted = self._filled[len(self.regions.unbinned) :]
-        if events.counts[~counted].any():
-            raise FitError("there are events in a bin where none are expected")
-        return replace(events, counts=events.counts[counted])
-
-    def predict(self, observation: Observation) -> Prediction:
-        """The profile-likelihood interval and fitted nuisances.
-
-        Raises
-        ------
-        FitError
-            If a feature or an output is NaN or infinite, or the fit finds no interval.
-        DataError
-            If the observation has other features than the method was trained on.
-        """
-        likelihood = self.ratio_likelihood
-        parameter = self.task.parameters[0]
-        found, lower, upper = likelihood.interval(self.events(observation), self.level)
-        at_edges: Final = "clip" if self.clip else "extend"
-        ends = within(np.array([lower, upper]), parameter, at_edges)
-        interval = Interval(
-            mu_hat=float(found.best[0]),
-            delta_mu_hat=float(found.errors[0]),
-            lower=float(ends[0]),
-            upper=float(ends[1]),
-            level=self.level,
-            fitted=likelihood.nuisance_values(found),
-            note=edge_note(lower, upper, parameter, at_edges, "") if self.clip else "",
-        )
-        return Prediction.interval(parameter.name, interval)
-
-    def save(self, folder: Path) -> None:
-        """Write `gollum.json` and a file per network into an existing folder.
-
-        Raises
-        ------
-        FitError
-            If it is not trained yet.
-        OutputError
-            If they cannot be written.
-        """
-        document = {
-            "method": self.name,
-            "task": self.task.name,
-            "features": [feature.name for feature in self.task.features],
-            "settings": self.settings(),
-            "measurement": self.measurement.to_json(),
-            "model": self.model.save(folder),
-        }
-        write_document(folder / f"{self.name}.json", document)
-
-    @classmethod
-    def load(cls, folder: Path, task: Task) -> Self:
-        """The method that `save` wrote.
-
-        Raises
-        ------
-        ModelMismatchError
-            If it was trained for another task or other features.
-        DataError
-            If a file is missing or damaged.
-        """
-        path = folder / f"{cls.name}.json"
-        document = read_document(path)
-        names = [feature.name for feature in task.features]
-        expected = {"method": cls.name, "task": task.name, "features": names}
-        require_match(path, document, expected, ("settings", "measurement", "model"))
-        try:
-            method = cls(task, **document["settings"])
-        except TypeError as error:
-            raise DataError(
-                f"{path} holds other settings than {cls.name} has: train again"
-            ) from error
-        method._measurement = measurement = BinnedMeasurement.from_json(document["measurement"])
-        method._model = model = RegionModel.load(
-            folder, document["model"], method.regions, method.inputs, method.threads
-        )
-        fits = (
-            model.n_processes == len(measurement.processes)
-            and set(model.polynomials.shapes) == set(measurement.surfaces.shapes)
-            and set(model.polynomials.shapes) <= {n.name for n in method.profiled}
-            and measurement.surfaces.nominal.shape[1] == len(method.regions.bins)
-        )
-        if not fits:
-            raise DataError(f"{path} does not fit its networks: train again")
-        return method
 
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that this method was made with."""
@@ -428,29 +255,6 @@ class Gollum:
             **{name: getattr(self.training, name) for name in _OF_TRAINING},
             **{name: network[name] for name in _SHARED},
         }
-
-    @property
-    def threads(self) -> int:
-        """Threads that apply networks, 0 for all cores."""
-        return self.training.classifier.threads
-
-    @property
-    def _filled(self) -> npt.NDArray[np.bool_]:
-        """Bins where something is expected, (J,): simulation may leave parts of a region empty."""
-        filled: npt.NDArray[np.bool_] = self.measurement.surfaces.nominal.sum(axis=0) > 0
-        return filled
-
-    def _known(self, named: Collection[str] | Collection[Nuisance]) -> tuple[Nuisance, ...]:
-        """The task's nuisances of these names, in its order."""
-        names = {n if isinstance(n, str) else n.name for n in named}
-        known = [n.name for n in self.task.nuisances]
-        for name in names:
-            if name not in known:
-                raise SettingsError(
-                    f"the task {self.task.name} has no nuisance parameter {name!r} to profile: "
-                    f"choose from {', '.join(known) or 'none'}"
-                )
-        return tuple(n for n in self.task.nuisances if n.name in names)
 
     def _moving(self, pool: Pool, nuisances: Sequence[Nuisance]) -> list[Nuisance]:
         """Those of the nuisances that do not only scale processes."""
@@ -508,6 +312,5 @@ class Gollum:
         if factors is not None:
             own = Factors(tuple(factors[name] for name in measurement.processes))
             measurement = replace(measurement, factors=own)
-        self._measurement = measurement
-        self._model = model.balanced(measurement.surfaces, self.profiled, training.kept_out)
-        self.__dict__.pop("ratio_likelihood", None)
+        model, surfaces = model.balanced(measurement.surfaces, self.profiled, training.kept_out)
+        self.take(model, replace(measurement, surfaces=surfaces))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from sigma68.challenge.rules import submissions
 from sigma68.challenge.store.tables import Submission
 from sigma68.challenge.web.app import _takes_files
 from sigma68.challenge.web.limits import Limiter
+from sigma68.challenge.web.uploads import sweep_temporary
 from tests.challenge.web.conftest import Site, zipped
 from tests.challenge.web.test_api import Program
 
@@ -89,3 +93,20 @@ def test_few_uploads_are_unpacked_at_once(site: Site, monkeypatch: pytest.Monkey
     assert "other uploads" in told["error"]
     ann("POST", "challenges/small/submissions", 422, content=b"no zip")
     ann("POST", "challenges/small/submissions", 201, content=zipped())
+
+
+def test_what_killed_servers_left_in_tmp_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    now = datetime.now(UTC)
+    names = ("sigma68-upload-a", "sigma68-unpacked-b", "sigma68-export-c")
+    for name in (*names, "sigma68-judging", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"x")
+    (tmp_path / "sigma68-upload-link").symlink_to(tmp_path / "other")
+    assert sweep_temporary(now) == 0  # all are young
+    assert sweep_temporary(now + timedelta(hours=3)) == 3
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["other", "sigma68-judging", "sigma68-upload-link"]
+    assert (tmp_path / "other" / "file").exists()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sigma68.challenge.judge.energy import EnergyMeter
+from sigma68.challenge.judge.events import Events
 from sigma68.challenge.judge.lane import (
     Bench,
     Hand,
@@ -65,6 +66,7 @@ def judge(
     progress: Progress | None = None,
     log: Log | None = None,
     stop: Stop | None = None,
+    events: Events | None = None,
 ) -> list[Verdict]:
     """Judge the candidates, or go on with it, in `folder`; the verdicts in their order.
 
@@ -80,6 +82,8 @@ def judge(
         Takes a candidate's id and a text that its author may read.
     stop
         Asked several times a second; True ends all processes.
+    events
+        Keeps the events for the next judging; None to read them for this one alone.
 
     Raises
     ------
@@ -100,7 +104,7 @@ def judge(
     make_folder(folder)
     with locked(folder), scratch_folder() as scratch:
         _same_plan(folder / _PLAN, plan)
-        sitting = _Sitting(plan, task, folder, scratch, progress, log, stop)
+        sitting = _Sitting(plan, task, folder, scratch, progress, log, stop, events or Events())
         verdicts = {
             c.id: found for c in candidates if (found := read_verdict(folder / c.id)) is not None
         }
@@ -124,7 +128,9 @@ class _Sitting:
         progress: Progress | None,
         log: Log | None,
         stop: Stop | None,
+        events: Events,
     ) -> None:
+        self.events = events
         self.plan = plan
         self.task = task
         self.folder = folder
@@ -264,8 +270,7 @@ class _Sitting:
     def _bench(self, workers: int) -> Bench:
         plan, task = self.plan, self.task
         if self._train is None:
-            pools = task.open(plan.data, split_seed=plan.split_seed)
-            pools.prepare("train", plan.pool)
+            pools = self.events.pools(task, plan)
             self._pool = pools[plan.pool]
             self._train = export_train(pools.train, self.scratch / "train.arrow")
         threads = threads_per_worker(workers)

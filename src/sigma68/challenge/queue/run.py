@@ -90,13 +90,14 @@ def _here(
     until_empty: bool,
     say: Callable[[str], None],
 ) -> None:
+    from sigma68.challenge.judge.events import Events
     from sigma68.challenge.judge.judge import judge
 
     store = open_store(settings.database_url, settings.files_url)
     try:
         worker = Worker(
             store,
-            functools.partial(judge, workers=settings.lanes),
+            functools.partial(judge, workers=settings.lanes, events=Events()),
             settings.folder or default_folder(),
             isolate="trusted" if settings.trusted else "sandbox",
             stop=stop,

@@ -361,7 +361,7 @@ def _opened(upload: Path, limits: Limits | None) -> tuple[OpenedEntry, str]:
     if not _UNPACKING.acquire(timeout=_UNPACKING_S):
         raise BusyError("the server is looking at other uploads: try again in a minute")
     try:
-        with tempfile.TemporaryDirectory(prefix="sigma68-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sigma68-unpacked-") as folder:
             return open_entry(upload, Path(folder), limits=limits), sha256
     finally:
         _UNPACKING.release()

@@ -19,6 +19,7 @@ from sigma68.challenge.web.demo import add_demo
 from sigma68.challenge.web.house import utc_now
 from sigma68.challenge.web.opening import OPENING, SignIn, add_challenges, first_organiser
 from sigma68.challenge.web.settings import ServerSettings, oidc_from, secret_of
+from sigma68.challenge.web.uploads import sweep_temporary
 from sigma68.errors import SettingsError
 
 __all__ = ["Options", "serve"]
@@ -71,6 +72,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         address = (options.address or f"http://{host}:{port}").rstrip("/")
         app = create_app(_settings(options, address), store)
         sign_in = _begin(store, options)
+        sweep_temporary(utc_now())
         removed = store.sweep(utc_now())
         if removed:
             say(f"removed {len(removed)} files that nothing refers to")

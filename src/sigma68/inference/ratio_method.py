@@ -1,0 +1,292 @@
+"""What methods share that measure events of some regions one by one, and count those of others.
+
+A method adds how the density ratios are learned; the rest, from them to the interval, is here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.errors import DataError, FitError, SettingsError
+from sigma68.inference.density_ratios import RatioLikelihood
+from sigma68.inference.edges import edge_note, within
+from sigma68.inference.measurement import BinnedMeasurement
+from sigma68.inference.ratio_model import RatioEvents
+from sigma68.learning.files import read_document, require_match, write_document
+from sigma68.learning.inputs import Inputs
+from sigma68.learning.region_model import RegionModel
+from sigma68.learning.regions import Regions
+from sigma68.protocols import Task
+from sigma68.types import AnswerKind, Interval, Nuisance, Observation, Prediction
+
+__all__ = ["RatioMethod"]
+
+_BEYOND: Final = 1.0
+"""Standard deviations of a nuisance beyond the reach of the training where a fit may look."""
+
+
+class RatioMethod(ABC):
+    """Learned density ratios of events, counts of others, nuisances in a profile likelihood.
+
+    Parameters
+    ----------
+    task
+        A task that asks for an interval on one parameter.
+    profiled
+        Names of the nuisances to fit; None for all. The others are taken to be off.
+    level
+        Confidence level of the intervals.
+    mc_errors
+        Whether the likelihood knows that expectations of counted bins come from finite simulation.
+    clip
+        Whether intervals are cut at the parameter's range, where the truth must lie.
+    reach
+        Standard deviations of a nuisance up to which its effect on events is learned.
+    threads
+        Threads that apply networks, 0 for all cores.
+    """
+
+    name: ClassVar[str]
+    answer: ClassVar[AnswerKind] = "interval"
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        profiled: Collection[str] | None,
+        level: float,
+        mc_errors: bool,
+        clip: bool,
+        reach: float,
+        threads: int,
+    ) -> None:
+        self.task = task
+        self.profiled = self.known(task.nuisances if profiled is None else profiled)
+        self.level, self.mc_errors, self.clip = level, mc_errors, clip
+        self.reach, self.threads = reach, threads
+        self.inputs = Inputs.of(task)
+        self.regions = Regions.of(task)
+        self._model: RegionModel | None = None
+        self._measurement: BinnedMeasurement | None = None
+
+    @classmethod
+    def skip(cls, task: Task) -> str | None:
+        """Why this method cannot do this task; None if it can."""
+        if task.answer != "interval" or len(task.parameters) != 1:
+            return "measures one signal strength"
+        return None
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that this method was made with."""
+
+    @property
+    def model(self) -> RegionModel:
+        """The learned density ratios.
+
+        Raises
+        ------
+        FitError
+            If the method is not trained yet.
+        """
+        if self._model is None:
+            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+        return self._model
+
+    @property
+    def measurement(self) -> BinnedMeasurement:
+        """What is expected: the first bins are the unbinned regions, the others those counted.
+
+        Raises
+        ------
+        FitError
+            If the method is not trained yet.
+        """
+        if self._measurement is None:
+            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+        return self._measurement
+
+    @cached_property
+    def ratio_likelihood(self) -> RatioLikelihood:
+        """The likelihood of `events`.
+
+        Raises
+        ------
+        FitError
+            If the method is not trained yet.
+        """
+        measurement = self.measurement
+        return RatioLikelihood(
+            measurement.surfaces.of_bins(self._filled),
+            len(self.regions.unbinned),
+            self.model.polynomials,
+            measurement.factors,
+            self.task.parameters[0],
+            [self._in_reach(n) for n in self.profiled],
+            {n.name: n.off for n in self.task.nuisances if n not in self.profiled},
+            mc_errors=self.mc_errors,
+        )
+
+    def take(self, model: RegionModel, measurement: BinnedMeasurement) -> None:
+        """Answer with these from now on."""
+        self._model, self._measurement = model, measurement
+        self.__dict__.pop("ratio_likelihood", None)
+
+    def bins(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """The number of the bin that events fall into, unbinned regions first; (F, n) to (n,).
+
+        Raises
+        ------
+        FitError
+            If a feature is NaN or infinite, or the method is not trained yet.
+        """
+        return self.model.bins(values).astype(np.float32)
+
+    def events(self, observation: Observation) -> RatioEvents:
+        """Density ratios of the events in unbinned regions, and counts of the other bins.
+
+        Raises
+        ------
+        FitError
+            If a feature or an output is NaN or infinite, or the method is not trained yet.
+        DataError
+            If the observation has other features than the method was trained on.
+        """
+        names = tuple(feature.name for feature in self.task.features)
+        if observation.names != names:
+            raise DataError(
+                f"the observation's features are not those {self.name} was trained on, in their "
+                f"order: {', '.join(names)}"
+            )
+        events = self.model.events(observation.values)
+        counted = self._filled[len(self.regions.unbinned) :]
+        if events.counts[~counted].any():
+            raise FitError("there are events in a bin where none are expected")
+        return replace(events, counts=events.counts[counted])
+
+    def predict(self, observation: Observation) -> Prediction:
+        """The profile-likelihood interval and fitted nuisances.
+
+        Raises
+        ------
+        FitError
+            If a feature or an output is NaN or infinite, or the fit finds no interval.
+        DataError
+            If the observation has other features than the method was trained on.
+        """
+        likelihood = self.ratio_likelihood
+        parameter = self.task.parameters[0]
+        if observation.n_events == 0:
+            raise FitError("there are no events to fit")
+        found, lower, upper = likelihood.interval(self.events(observation), self.level)
+        at_edges: Final = "clip" if self.clip else "extend"
+        ends = within(np.array([lower, upper]), parameter, at_edges)
+        interval = Interval(
+            mu_hat=float(found.best[0]),
+            delta_mu_hat=float(found.errors[0]),
+            lower=float(ends[0]),
+            upper=float(ends[1]),
+            level=self.level,
+            fitted=likelihood.nuisance_values(found),
+            note=edge_note(lower, upper, parameter, at_edges, "") if self.clip else "",
+        )
+        return Prediction.interval(parameter.name, interval)
+
+    def save(self, folder: Path) -> None:
+        """Write `<name>.json` and a file per network into an existing folder.
+
+        Raises
+        ------
+        FitError
+            If it is not trained yet.
+        OutputError
+            If they cannot be written.
+        """
+        document = {
+            "method": self.name,
+            "task": self.task.name,
+            "features": [feature.name for feature in self.task.features],
+            "settings": self.settings(),
+            "measurement": self.measurement.to_json(),
+            "model": self.model.save(folder),
+        }
+        write_document(folder / f"{self.name}.json", document)
+
+    @classmethod
+    def load(cls, folder: Path, task: Task) -> Self:
+        """The method that `save` wrote.
+
+        Raises
+        ------
+        ModelMismatchError
+            If it was trained for another task or other features.
+        DataError
+            If a file is missing or damaged.
+        """
+        path = folder / f"{cls.name}.json"
+        document = read_document(path)
+        names = [feature.name for feature in task.features]
+        expected = {"method": cls.name, "task": task.name, "features": names}
+        require_match(path, document, expected, ("settings", "measurement", "model"))
+        try:
+            method = cls(task, **document["settings"])
+        except TypeError as error:
+            raise DataError(
+                f"{path} holds other settings than {cls.name} has: train again"
+            ) from error
+        method._measurement = measurement = BinnedMeasurement.from_json(document["measurement"])
+        method._model = model = RegionModel.load(
+            folder, document["model"], method.regions, method.inputs, method.threads
+        )
+        fits = (
+            model.n_processes == len(measurement.processes)
+            and set(model.polynomials.shapes) == set(measurement.surfaces.shapes)
+            and set(model.polynomials.shapes) <= {n.name for n in method.profiled}
+            and measurement.surfaces.nominal.shape[1] == len(method.regions.bins)
+        )
+        if not fits:
+            raise DataError(f"{path} does not fit its networks: train again")
+        return method
+
+    def known(self, named: Collection[str] | Collection[Nuisance]) -> tuple[Nuisance, ...]:
+        """The task's nuisances of these names, in its order.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such nuisance.
+        """
+        names = {n if isinstance(n, str) else n.name for n in named}
+        known = [n.name for n in self.task.nuisances]
+        for name in names:
+            if name not in known:
+                raise SettingsError(
+                    f"the task {self.task.name} has no nuisance parameter {name!r} to profile: "
+                    f"choose from {', '.join(known) or 'none'}"
+                )
+        return tuple(n for n in self.task.nuisances if n.name in names)
+
+    def _in_reach(self, nuisance: Nuisance) -> Nuisance:
+        """The nuisance within what responses were learned at, and a little beyond.
+
+        Farther out polynomials of events and of expectations know nothing of each other, and a fit
+        may run away there.
+        """
+        if nuisance.prior != "normal" or nuisance.name not in self.model.polynomials.shapes:
+            return nuisance
+        z = self.reach + _BEYOND
+        return replace(nuisance, low=nuisance.from_z(-z), high=nuisance.from_z(z))
+
+    @property
+    def _filled(self) -> npt.NDArray[np.bool_]:
+        """Bins where something is expected, (J,): simulation may leave parts of a region empty."""
+        filled: npt.NDArray[np.bool_] = self.measurement.surfaces.nominal.sum(axis=0) > 0
+        return filled
