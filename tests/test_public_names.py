@@ -33,6 +33,7 @@ SURFACE: dict[str, set[str]] = {
         *("Progress", "Region", "Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
+    "sigma68.summaries": {"HasObservations", "HasSummaries"},
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
     },
@@ -231,6 +232,11 @@ SURFACE: dict[str, set[str]] = {
         *("pulls_and_impacts_figure", "scan_figure"),
     },
     "sigma68.inference.neyman": {"Belt", "build_belt"},
+    "sigma68.inference.sampling": {"Posterior", "sample_posterior", "split_r_hat"},
+    "sigma68.inference.summary_likelihood": {"SummaryLikelihood", "fit_summary_likelihood"},
+    "sigma68.tasks.lensing.submission": {
+        *("read_estimates", "read_strangeness", "write_estimates", "write_strangeness"),
+    },
     "sigma68.inference.scale": {"Scale", "Tails", "learn_scale"},
     "sigma68.inference.calibrate": {
         *("Calibration", "Correction", "Coverage", "calibrate", "correction_from_json", "learn"),

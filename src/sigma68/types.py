@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -67,14 +68,15 @@ class Parameter:
 class Nuisance:
     """A nuisance parameter: its prior, the range it is clipped to, and the value that is "off".
 
-    The prior is stated through a standard normal z: value = location + width z ("normal") or
-    exp(location + width z) ("lognormal"), then clipped to [low, high]. A likelihood constrains
-    it by z^2 (in -2 ln L).
+    The prior is stated through a standard normal z: value = location + width z ("normal"),
+    exp(location + width z) ("lognormal") or location + width (2 Phi(z) - 1) ("uniform", so that
+    `width` is half of the range), then clipped to [low, high]. A likelihood constrains it by z^2
+    (in -2 ln L).
     """
 
     name: str
     off: float
-    prior: Literal["normal", "lognormal"]
+    prior: Literal["normal", "lognormal", "uniform"]
     location: float
     width: float
     low: float
@@ -84,7 +86,10 @@ class Nuisance:
 
     def from_z(self, z: float) -> float:
         """The clipped value at `z` standard deviations of the prior."""
-        raw = self.location + self.width * z
+        if self.prior == "uniform":
+            raw = self.location + self.width * math.erf(z / math.sqrt(2))
+        else:
+            raw = self.location + self.width * z
         if self.prior == "lognormal":
             raw = math.exp(min(raw, 700.0))  # far beyond any range, and no overflow
         return min(max(raw, self.low), self.high)
@@ -92,8 +97,13 @@ class Nuisance:
     def to_z(self, value: float) -> float:
         """How many standard deviations of the prior `value` is from its centre.
 
-        Minus infinity for a lognormal at 0.
+        Minus infinity for a lognormal at 0, infinite at and beyond the ends of a uniform.
         """
+        if self.prior == "uniform":
+            below = (1 + (value - self.location) / self.width) / 2
+            if not 0 < below < 1:
+                return math.copysign(math.inf, below - 0.5)
+            return NormalDist().inv_cdf(below)
         if self.prior == "lognormal":
             value = math.log(value) if value > 0 else -math.inf
         return (value - self.location) / self.width

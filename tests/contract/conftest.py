@@ -21,8 +21,11 @@ def made_higgs_events(folder: Path) -> str:
     return str(path)
 
 
-STAND_INS: dict[str, Callable[[Path], str]] = {"higgs": made_higgs_events}
-"""Makers of a small data source, by task; tasks with a default source need none."""
+STAND_INS: dict[str, Callable[[Path], str]] = {
+    "higgs": made_higgs_events,
+    "lensing": lambda _: "embedded:20x3",
+}
+"""Makers of a small data source, by task; tasks with a quick default source need none."""
 
 
 QUICKLY: dict[str, dict[str, Any]] = {
@@ -42,6 +45,7 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "max_train_rows": 20_000,
         "min_events": 60,
     },
+    "power_spectrum": {"degree": 2, "covariance_degree": 0},
 }
 """Settings of methods whose own would train for minutes: how well they learn is tested elsewhere."""
 

@@ -180,7 +180,9 @@ class _SmallMethod:
 
     @classmethod
     def skip(cls, task: Task) -> str | None:
-        return None if task.answer == cls.answer else f"answers with {cls.answer}"
+        if task.answer != cls.answer:
+            return f"answers with {cls.answer}"
+        return None if isinstance(task, _Small) else "knows the small tasks only"
 
     def fit(self, train: Pool, calibration: Pool, progress: Progress | None = None) -> None:
         events = train.labelled()

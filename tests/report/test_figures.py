@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from sigma68.report.style import BLUE, VERMILION, render, title_of
 from sigma68.score.diagnostics import coverage_curves
 from sigma68.score.intervals import score_intervals
 from sigma68.score.table import interval_toys
+from sigma68.types import Nuisance
 from tests.score.made_toys import MU, NUISANCES, made_toys
 
 
@@ -121,3 +124,19 @@ def test_expected_nuisances_sum_to_the_toys() -> None:
 def test_units_and_labels() -> None:
     assert title_of(NUISANCES[1]) == "smearing [GeV]"
     assert title_of(MU, "true ") == r"true $\mu$"
+
+
+@pytest.mark.parametrize(
+    ("prior", "expected"),
+    [
+        ("uniform", [0.0, 0.25, 0.25, 0.5, 0.0]),
+        # Normal about 1 with width 1, clipped to [0, 2]: what is beyond sits in the last bins.
+        ("normal", [0.0, 0.3085375, 0.1914625, 0.5, 0.0]),
+    ],
+)
+def test_what_is_expected_of_a_nuisance_follows_its_prior(
+    prior: Literal["uniform", "normal"], expected: list[float]
+) -> None:
+    nuisance = Nuisance("n", 1.0, prior, 1.0, 1.0, 0.0, 2.0)
+    edges = np.array([-1.0, 0.0, 0.5, 1.0, 2.0, 3.0])
+    np.testing.assert_allclose(toy_figures._prior_fractions(nuisance, edges), expected, atol=1e-6)

@@ -154,9 +154,7 @@ def _prior_fractions(nuisance: Nuisance, edges: npt.NDArray[np.float64]) -> npt.
     """The probability of each bin under the clipped prior."""
     from scipy.special import ndtr
 
-    with np.errstate(divide="ignore"):
-        raw = np.log(np.maximum(edges, 0)) if nuisance.prior == "lognormal" else edges
-    cumulative = ndtr((raw - nuisance.location) / nuisance.width)
+    cumulative = ndtr([nuisance.to_z(float(edge)) for edge in edges])
     # What is clipped sits at the ends of the range.
     cumulative = np.where(edges <= nuisance.low, 0.0, cumulative)
     cumulative = np.where(edges >= nuisance.high, 1.0, cumulative)

@@ -1,0 +1,118 @@
+"""Weak lensing: Omega_m and S8 from one noisy map of the convergence."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.errors import DataError, SettingsError
+from sigma68.protocols import Pool, Pools
+from sigma68.seeds import Stream
+from sigma68.tasks.lensing.bandpowers import BINS, ELL_EDGES, log_bandpowers
+from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
+from sigma68.tasks.lensing.pools import EMBEDDED, MapPool, open_embedded, simulated
+from sigma68.tasks.lensing.sky import survey_mask
+from sigma68.types import AnswerKind, Feature, Nuisance, Observation, Parameter, Score, Truth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Lensing"]
+
+
+class Lensing:
+    """Two parameters of the Universe from how its matter distorts the images of galaxies.
+
+    An observation is one map of the convergence: its pixels inside the mask, row by row, with
+    noise. Nuisance parameters: heating by AGN, the fraction of mass in stars, the mean redshift of
+    the galaxies. The mask is that of the source opened last, the embedded one before.
+    """
+
+    name = "lensing"
+    title = "Weak lensing: Omega_m and S8 from noisy convergence maps"
+    answer: AnswerKind = "estimates"
+    parameters: tuple[Parameter, ...] = PARAMETERS
+    nuisances: tuple[Nuisance, ...] = NUISANCES
+    features: tuple[Feature, ...] = (Feature("kappa", label=r"$\kappa$"),)
+    default_source: str | None = EMBEDDED
+    summary_names: tuple[str, ...] = tuple(
+        f"log10 C_ell, ell {low:.0f} to {high:.0f}" for low, high in pairwise(ELL_EDGES)
+    )
+
+    def __init__(self) -> None:
+        self.mask: npt.NDArray[np.bool_] = survey_mask()
+
+    def open(self, source: str | None = None, *, split_seed: int = 0) -> Pools:
+        """The pools of the embedded generator, or of a folder with the challenge's public files.
+
+        Raises
+        ------
+        DataError
+            If the source is neither, or the files are not what they should be.
+        """
+        source = EMBEDDED if source is None else source
+        if Path(source).is_dir():
+            from sigma68.tasks.lensing.official import open_official
+
+            pools, self.mask = open_official(Path(source), split_seed=split_seed)
+            return pools
+        self.mask = survey_mask()
+        return open_embedded(source, split_seed=split_seed)
+
+    def pseudo_experiment(self, pool: Pool, truth: Truth, stream: Stream) -> Observation:
+        """One noisy map of `truth`; the sky and the noise are drawn by the stream.
+
+        Raises
+        ------
+        NuisanceError
+            If a nuisance is unknown or out of its range.
+        SettingsError
+            If the pool has maps of fixed cosmologies only, or the cosmology is out of reach.
+        """
+        if not isinstance(pool, MapPool):
+            raise SettingsError(
+                "public files hold maps of 101 cosmologies, not of any: train on them, and run "
+                f"pseudo-experiments with --data {EMBEDDED}, or predict the public test maps"
+            )
+        return simulated(truth, stream, stream.child("noise"))
+
+    def image(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The observation as a map, zero outside the mask: (rows, columns).
+
+        Raises
+        ------
+        DataError
+            If it has not as many pixels as the mask shows.
+        """
+        kappa = observation["kappa"]
+        if kappa.size != int(self.mask.sum()):
+            raise DataError(
+                f"the map has {kappa.size:,} pixels, the mask shows {int(self.mask.sum()):,}: "
+                "open the source that the map is from"
+            )
+        sky = np.zeros(self.mask.shape, dtype=np.float32)
+        sky[self.mask] = kappa
+        return sky
+
+    def summary(self, observation: Observation) -> npt.NDArray[np.float64]:
+        """log10 of the power spectrum in ten bins of ell, (10,); NaN for a map that is none.
+
+        Raises
+        ------
+        DataError
+            If it has not as many pixels as the mask shows.
+        """
+        sky = self.image(observation)
+        if not np.isfinite(sky).all():
+            return np.full(BINS, np.nan)
+        return log_bandpowers(sky, float(self.mask.mean()))
+
+    def score(self, toys: pd.DataFrame, *, epsilon: float | None = None) -> Score:
+        """The challenge's score of the first phase, with coverage and errors per parameter."""
+        from sigma68.tasks.lensing.scores import score_estimated
+
+        return score_estimated(toys, self.parameters, epsilon=epsilon)
