@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	  { echo "sigma68 needs Python 3.11 or newer: run 'make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)'"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,peer,docs,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,cosmology,peer,docs,dev]'
 	@touch $@
 
 demo: setup  ## Run the main job on the default task and write a report to demo-run/.
