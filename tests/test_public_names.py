@@ -33,7 +33,7 @@ SURFACE: dict[str, set[str]] = {
         *("Progress", "Region", "Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
-    "sigma68.summaries": {"HasObservations", "HasSummaries"},
+    "sigma68.summaries": {"HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"},
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
     },

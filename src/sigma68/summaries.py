@@ -1,4 +1,4 @@
-"""Two more contracts: pools of whole observations, and tasks that know summaries of one.
+"""More contracts: pools of whole observations, tasks that know summaries or an image of one.
 
 For tasks whose observation is more than its single events: an image, a spectrum. Methods ask for
 these and learn nothing else of what is observed.
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sigma68.types import Observation, Truth
 
-__all__ = ["HasObservations", "HasSummaries"]
+__all__ = ["HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"]
 
 
 @runtime_checkable
@@ -39,6 +39,46 @@ class HasObservations(Protocol):
         ------
         DataError
             If there is no such number.
+        """
+        ...
+
+
+@runtime_checkable
+class HasKnownNoise(HasObservations, Protocol):
+    """A pool that adds normal noise of one known standard deviation to every value it shows.
+
+    Whoever learns from it draws noise as often as wanted without making the rest again.
+    """
+
+    noise_sigma: float
+
+    def noiseless(self, number: int) -> Observation:
+        """What `observation` adds its noise to.
+
+        Raises
+        ------
+        DataError
+            If there is no such number.
+        """
+        ...
+
+
+@runtime_checkable
+class HasImages(Protocol):
+    """A task that shows an observation as an image."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of every image."""
+        ...
+
+    def image(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The image, `image_shape`; exactly 0 where nothing is seen.
+
+        Raises
+        ------
+        DataError
+            If the observation is none of this task.
         """
         ...
 

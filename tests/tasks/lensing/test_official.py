@@ -10,7 +10,7 @@ import pytest
 from sigma68.errors import DataError, SettingsError
 from sigma68.protocols import Pools
 from sigma68.seeds import stream
-from sigma68.summaries import HasObservations
+from sigma68.summaries import HasKnownNoise, HasObservations
 from sigma68.tasks.lensing.official import (
     GRID_FILE,
     LABEL_FILE,
@@ -86,6 +86,15 @@ def test_a_map_is_the_files_with_noise_drawn_anew(folder: Path) -> None:
     sky = np.float16((REALISATIONS + realisation) * 1e-3)
     assert first.mean() == pytest.approx(float(sky), abs=4 * NOISE / np.sqrt(PIXELS))
     assert (first - second).std() == pytest.approx(NOISE * np.sqrt(2), rel=0.15)
+
+
+def test_a_map_without_noise_is_the_files(folder: Path) -> None:
+    pool = opened(folder).train
+    assert isinstance(pool, HasKnownNoise)
+    assert pool.noise_sigma == NOISE
+    point, realisation = divmod(13, len(pool.realisations))  # type: ignore[attr-defined]
+    in_file = pool.maps[point, pool.realisations[realisation]]  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(pool.noiseless(13).values[0], in_file.astype(np.float32))
 
 
 def test_the_task_takes_the_files_mask(folder: Path) -> None:

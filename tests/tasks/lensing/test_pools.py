@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sigma68.errors import DataError, NuisanceError
-from sigma68.summaries import HasObservations, HasSummaries
+from sigma68.summaries import HasImages, HasKnownNoise, HasObservations, HasSummaries
 from sigma68.tasks.lensing.bandpowers import bin_centres, log_bandpowers
 from sigma68.tasks.lensing.pools import MapPool, open_embedded
 from sigma68.tasks.lensing.sky import COLUMNS, NOISE, PIXEL, ROWS
@@ -79,6 +79,24 @@ def test_band_powers_of_white_noise() -> None:
 
 def test_band_powers_of_nothing_are_no_numbers() -> None:
     assert np.isnan(log_bandpowers(np.zeros((ROWS, COLUMNS)), 0.5)).all()
+
+
+def test_noise_is_what_a_map_without_it_lacks() -> None:
+    pool = train("embedded:20x3")
+    assert isinstance(pool, HasKnownNoise)
+    noise = pool.observation(1, noise=5).values - pool.noiseless(1).values
+    assert noise.std() == pytest.approx(pool.noise_sigma, rel=0.01)
+    other = pool.observation(1, noise=6).values - pool.noiseless(1).values
+    assert abs(np.corrcoef(noise[0], other[0])[0, 1]) < 0.02
+
+
+def test_an_image_shows_nothing_outside_the_mask() -> None:
+    task = Lensing()
+    assert isinstance(task, HasImages)
+    seen = train("embedded:20x3").observation(0)
+    image = task.image(seen)
+    assert image.shape == task.image_shape == (ROWS, COLUMNS)
+    np.testing.assert_array_equal(image != 0, task.mask)
 
 
 def test_summary_of_a_map() -> None:

@@ -53,6 +53,7 @@ class OfficialPool:
     realisations: npt.NDArray[np.int64]
     split_seed: int = 0
     n_rows: int = field(init=False)
+    noise_sigma: float = NOISE
 
     def __post_init__(self) -> None:
         self.n_rows = len(self.labels) * len(self.realisations)
@@ -84,15 +85,27 @@ class OfficialPool:
             If there is no such map, or a pixel of it is not finite.
         """
         point, realisation = self._place(number)
+        sky = self.noiseless(number).values
+        of_map = stream("lensing", "public files", self.split_seed, point, realisation)
+        draw = of_map.child(f"noise {noise}").generator()
+        drawn = draw.standard_normal(sky.size, dtype=np.float32)
+        return Observation(FEATURES, sky + np.float32(NOISE) * drawn)
+
+    def noiseless(self, number: int) -> Observation:
+        """A map without noise, as it stands in the file.
+
+        Raises
+        ------
+        DataError
+            If there is no such map, or a pixel of it is not finite.
+        """
+        point, realisation = self._place(number)
         sky = np.asarray(self.maps[point, realisation], dtype=np.float32)
         if not np.isfinite(sky).all():
             raise DataError(
                 f"map {realisation} of cosmology {point} has pixels that are no numbers: "
                 "download the file again"
             )
-        of_map = stream("lensing", "public files", self.split_seed, point, realisation)
-        draw = of_map.child(f"noise {noise}").generator()
-        sky = sky + np.float32(NOISE) * draw.standard_normal(sky.size, dtype=np.float32)
         return Observation(FEATURES, sky[None])
 
     def labelled(

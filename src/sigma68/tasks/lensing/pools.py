@@ -57,6 +57,7 @@ class MapPool:
     split_seed: int = 0
     shared: bool = False
     n_rows: int = field(init=False)
+    noise_sigma: float = NOISE
 
     def __post_init__(self) -> None:
         self.n_rows = len(self.points) * self.n_maps
@@ -82,11 +83,18 @@ class MapPool:
     def observation(self, number: int, *, noise: int = 0) -> Observation:
         """A map; `noise` numbers independent drawings of the pixel noise on the same sky."""
         point, realisation = self._place(number)
-        seeded = 0 if self.shared else point
-        sky = map_stream(self.role, self.split_seed, seeded, realisation)
         # Noise is not shared: users add it to the public files.
         drawn = map_stream(self.role, self.split_seed, point, realisation).child(f"noise {noise}")
-        return simulated(self.truth(number), sky, drawn)
+        return simulated(self.truth(number), self._sky(number), drawn)
+
+    def noiseless(self, number: int) -> Observation:
+        """A map without noise."""
+        return simulated(self.truth(number), self._sky(number), None)
+
+    def _sky(self, number: int) -> Stream:
+        point, realisation = self._place(number)
+        seeded = 0 if self.shared else point
+        return map_stream(self.role, self.split_seed, seeded, realisation)
 
     def labelled(
         self, nuisances: Mapping[str, float] | None = None, *, max_rows: int | None = None
@@ -127,11 +135,15 @@ class MapPool:
         return divmod(number, self.n_maps)
 
 
-def simulated(truth: Truth, sky: Stream, noise: Stream) -> Observation:
-    """One noisy map of the embedded sky, seen through its mask: (1, n_pixels) in rows of the map."""
+def simulated(truth: Truth, sky: Stream, noise: Stream | None) -> Observation:
+    """One map of the embedded sky, seen through its mask: (1, n_pixels) in rows of the map.
+
+    Without noise where there is no stream to draw it.
+    """
     point = {**truth.parameters, **checked(truth.nuisances)}
     seen = map_maker(point).draw(sky.generator())[survey_mask()]
-    seen += np.float32(NOISE) * noise.generator().standard_normal(seen.size, dtype=np.float32)
+    if noise is not None:
+        seen += np.float32(NOISE) * noise.generator().standard_normal(seen.size, dtype=np.float32)
     return Observation(FEATURES, seen[None])
 
 

@@ -80,6 +80,12 @@ class Lensing:
             )
         return simulated(truth, stream, stream.child("noise"))
 
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of a map."""
+        rows, columns = self.mask.shape
+        return rows, columns
+
     def image(self, observation: Observation) -> npt.NDArray[np.float32]:
         """The observation as a map, zero outside the mask: (rows, columns).
 
