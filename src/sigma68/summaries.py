@@ -72,8 +72,13 @@ class HasImages(Protocol):
         """Rows and columns of every image."""
         ...
 
+    @property
+    def image_mask(self) -> npt.NDArray[np.bool_]:
+        """Which pixels are seen, `image_shape`."""
+        ...
+
     def image(self, observation: Observation) -> npt.NDArray[np.float32]:
-        """The image, `image_shape`; exactly 0 where nothing is seen.
+        """The image, `image_shape`; 0 where nothing is seen.
 
         Raises
         ------

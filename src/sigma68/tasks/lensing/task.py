@@ -86,6 +86,11 @@ class Lensing:
         rows, columns = self.mask.shape
         return rows, columns
 
+    @property
+    def image_mask(self) -> npt.NDArray[np.bool_]:
+        """Which pixels of a map are seen."""
+        return self.mask
+
     def image(self, observation: Observation) -> npt.NDArray[np.float32]:
         """The observation as a map, zero outside the mask: (rows, columns).
 
