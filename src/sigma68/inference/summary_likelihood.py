@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sigma68.errors import DataError
 from sigma68.types import Parameter
 
-__all__ = ["SummaryLikelihood", "fit_summary_likelihood"]
+__all__ = ["SummaryLikelihood", "fit_summary_likelihood", "legendre_terms", "monomials"]
 
 FloatArray = npt.NDArray[np.float64]
 _ROUNDS = 30
@@ -54,12 +54,12 @@ class SummaryLikelihood:
 
     def predicted(self, points: FloatArray) -> FloatArray:
         """The mean summaries at points (n, n_parameters), (n, n_summaries)."""
-        mean: FloatArray = _terms(self._scaled(points), self.mean_powers) @ self.mean
+        mean: FloatArray = legendre_terms(self._scaled(points), self.mean_powers) @ self.mean
         return mean
 
     def covariance(self, points: FloatArray) -> FloatArray:
         """The covariance of the summaries at points, (n, n_summaries, n_summaries)."""
-        few = _terms(self._scaled(points), self.powers)
+        few = legendre_terms(self._scaled(points), self.powers)
         unmix = np.eye(len(self.log_variance)) - np.einsum("nf,bcf->nbc", few, self.mixing)
         inverse = np.linalg.inv(unmix)
         covariance: FloatArray = np.einsum(
@@ -104,7 +104,7 @@ class SummaryLikelihood:
         return nll
 
     def _whitened(self, residuals: FloatArray, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        few = _terms(self._scaled(points), self.powers)
+        few = legendre_terms(self._scaled(points), self.powers)
         log_variance = few @ self.log_variance.T
         mixing = np.tensordot(few, self.mixing, axes=(1, 2))
         innovations = residuals - np.einsum("nbc,nc->nb", mixing, residuals)
@@ -135,7 +135,7 @@ def fit_summary_likelihood(
     n, n_summaries = summaries.shape
     low, high = (np.array([getattr(p, end) for p in parameters]) for end in ("low", "high"))
     x = (2 * points - low - high) / (high - low)
-    mean_powers, powers = (_powers(len(parameters), d) for d in (degree, covariance_degree))
+    mean_powers, powers = (monomials(len(parameters), d) for d in (degree, covariance_degree))
     needed = max(2 * len(mean_powers), 2 * (n_summaries + 1) * len(powers))
     n_points = len(np.unique(points, axis=0))
     if n < needed or n_points < len(mean_powers):
@@ -144,7 +144,7 @@ def fit_summary_likelihood(
             f"degrees {degree} and {covariance_degree}: give at least {needed:,} at "
             f"{len(mean_powers)}, or lower degrees"
         )
-    terms, few = _terms(x, mean_powers), _terms(x, powers)
+    terms, few = legendre_terms(x, mean_powers), legendre_terms(x, powers)
     mean: FloatArray = np.linalg.lstsq(terms, summaries, rcond=None)[0].astype(np.float64)
     residuals = summaries - terms @ mean
     mixing = np.zeros((n_summaries, n_summaries, len(powers)))
@@ -171,14 +171,14 @@ def _log_variance(few: FloatArray, squares: FloatArray) -> FloatArray:
     return at
 
 
-def _powers(n_parameters: int, degree: int) -> npt.NDArray[np.int64]:
+def monomials(n_parameters: int, degree: int) -> npt.NDArray[np.int64]:
     """Exponents of all monomials up to a total degree, the constant first."""
     every = product(range(degree + 1), repeat=n_parameters)
     kept = sorted((p for p in every if sum(p) <= degree), key=lambda p: (sum(p), p))
     return np.array(kept, dtype=np.int64)
 
 
-def _terms(x: FloatArray, powers: npt.NDArray[np.int64]) -> FloatArray:
+def legendre_terms(x: FloatArray, powers: npt.NDArray[np.int64]) -> FloatArray:
     """Products of Legendre polynomials, (n, n_parameters) to (n, n_terms)."""
     product = np.ones((x.shape[0], len(powers)))
     for axis in range(x.shape[1]):
