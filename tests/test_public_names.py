@@ -233,7 +233,10 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.inference.neyman": {"Belt", "build_belt"},
     "sigma68.inference.sampling": {"Posterior", "sample_posterior", "split_r_hat"},
-    "sigma68.inference.summary_likelihood": {"SummaryLikelihood", "fit_summary_likelihood"},
+    "sigma68.inference.summary_likelihood": {
+        *("SummaryLikelihood", "fit_summary_likelihood", "legendre_terms", "monomials"),
+    },
+    "sigma68.inference.box_density": {"MOST_PARAMETERS", "BoxDensity"},
     "sigma68.tasks.lensing.submission": {
         *("read_estimates", "read_strangeness", "write_estimates", "write_strangeness"),
     },

@@ -28,6 +28,14 @@ STAND_INS: dict[str, Callable[[Path], str]] = {
 """Makers of a small data source, by task; tasks with a quick default source need none."""
 
 
+SMALL_NETWORK: dict[str, Any] = {
+    "block": 8,
+    "channels": [4, 4],
+    "units": 8,
+    "drawings": 1,
+    "passes": 1,
+}
+
 QUICKLY: dict[str, dict[str, Any]] = {
     "nsbi": {
         "passes": 2,
@@ -46,6 +54,9 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "min_events": 60,
     },
     "power_spectrum": {"degree": 2, "covariance_degree": 0},
+    "cnn": SMALL_NETWORK,
+    "cnn_posterior": {**SMALL_NETWORK, "degree": 1, "covariance_degree": 0},
+    "neural_posterior": {**SMALL_NETWORK, "degree": 2},
 }
 """Settings of methods whose own would train for minutes: how well they learn is tested elsewhere."""
 

@@ -24,10 +24,10 @@ from sigma68.inference.summary_likelihood import legendre_terms, monomials
 from sigma68.seeds import Stream
 from sigma68.types import Parameter
 
-__all__ = ["BoxDensity"]
+__all__ = ["MOST_PARAMETERS", "BoxDensity"]
 
 FloatArray = npt.NDArray[np.float64]
-_MOST_PARAMETERS = 3
+MOST_PARAMETERS = 3
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class BoxDensity:
         SettingsError
             If there are more than three, for which a grid is too large, or the degree is below 2.
         """
-        if not 1 <= len(parameters) <= _MOST_PARAMETERS or not 2 <= degree <= 8:
+        if not 1 <= len(parameters) <= MOST_PARAMETERS or not 2 <= degree <= 8:
             raise SettingsError(
                 f"densities of degree {degree} of {len(parameters)} parameters on a grid: at most "
-                f"{_MOST_PARAMETERS} parameters and degrees from 2 to 8 are possible"
+                f"{MOST_PARAMETERS} parameters and degrees from 2 to 8 are possible"
             )
         return cls(
             tuple(p.low for p in parameters), tuple(p.high for p in parameters), degree, cells
@@ -74,6 +74,20 @@ class BoxDensity:
     def terms(self, points: FloatArray) -> FloatArray:
         """T_k at points (n, n_parameters), (n, n_terms)."""
         return legendre_terms(self.unit(points), self._powers)
+
+    def nodes(self) -> tuple[FloatArray, FloatArray]:
+        """Points in [-1, 1] and weights (sum 1) of the trapezium rule, edges of the box included.
+
+        A density that is fitted needs its edges among them: between the outermost middles of cells
+        and the edge it would be free to rise without bound.
+        """
+        axis = np.linspace(-1, 1, self.cells + 1)
+        weight = np.full(self.cells + 1, 1 / self.cells)
+        weight[[0, -1]] /= 2
+        n = len(self.low)
+        points = np.stack(np.meshgrid(*[axis] * n, indexing="ij"), axis=-1).reshape(-1, n)
+        weights = np.stack(np.meshgrid(*[weight] * n, indexing="ij"), axis=-1).reshape(-1, n)
+        return points, weights.prod(axis=1)
 
     def unit(self, points: FloatArray) -> FloatArray:
         """Points scaled to [-1, 1] in the ranges."""

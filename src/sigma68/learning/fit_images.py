@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from sigma68.errors import FitError
+from sigma68.inference.box_density import BoxDensity
 from sigma68.learning.checkpoint import Progressed, read_checkpoint, write_checkpoint
 from sigma68.learning.convolution import STRIDE, Convolution, ImageNetwork, ImageSettings
 from sigma68.learning.fit_network import follow, torch_with
@@ -42,6 +43,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 _WARM = 0.1
 _STEEPEST = 5.0
+_MEMORY = 0.05
+_PENALTY = 1e-5
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class _Net(nn.Module):
         )
         n_in = sum(settings.channels) + n_summaries
         # Averages hardly differ between images: only their differences are fed on.
-        self.standard = nn.BatchNorm1d(n_in, affine=False, momentum=0.02)
+        self.standard = nn.BatchNorm1d(n_in, affine=False)
         dense: list[nn.Module] = []
         for _ in range(settings.hidden_layers):
             dense += [nn.Linear(n_in, settings.units), nn.ReLU()]
@@ -102,18 +105,21 @@ def estimate_loss(n_parameters: int) -> Loss:
     return loss
 
 
-def density_loss(grid_terms: np.ndarray, terms: Callable[[np.ndarray], np.ndarray]) -> Loss:
-    """-ln of a density whose logarithm is a polynomial with the outputs as coefficients.
+def density_loss(family: BoxDensity) -> Loss:
+    """-ln of a density of the family on the box, whose coefficients are the outputs.
 
-    `grid_terms` (n_grid, n_terms) are its terms on an even grid of the box, `terms` gives them at points.
+    A small penalty on the squares of coefficients keeps densities wider than what the grid resolves.
     """
-    on_grid = torch.from_numpy(grid_terms.astype(np.float32)).T
-    volume = math.log(len(grid_terms))
+    nodes, weights = family.nodes()
+    on_grid = torch.from_numpy(family.terms(family.points(nodes)).astype(np.float32)).T
+    log_weights = torch.from_numpy(np.log(weights).astype(np.float32))
 
     def loss(outputs: Tensor, unit: Tensor) -> Tensor:
-        at = torch.from_numpy(terms(unit.cpu().numpy().astype(np.float64)).astype(np.float32))
-        norm = torch.logsumexp(outputs @ on_grid.to(outputs.device), dim=1) - volume
-        return norm - (outputs * at.to(outputs.device)).sum(dim=1)
+        points = family.points(unit.cpu().numpy().astype(np.float64))
+        at = torch.from_numpy(family.terms(points).astype(np.float32)).to(outputs.device)
+        logs = outputs @ on_grid.to(outputs.device) + log_weights.to(outputs.device)
+        norm = torch.logsumexp(logs, dim=1)
+        return norm - (outputs * at).sum(dim=1) + _PENALTY * (outputs**2).sum(dim=1)
 
     return loss
 
@@ -214,6 +220,7 @@ class _Training:
             x, beside = self._seen(self.train, rows, drawing, draw.integers(0, 2, size=2))
             unit = torch.from_numpy(self.train.unit[rows].astype(np.float32)).to(self.device)
             weight = torch.from_numpy(self.train.weights[rows].astype(np.float32)).to(self.device)
+            net.standard.momentum = max(1 / (1 + taken), _MEMORY)
             optimiser.param_groups[0]["lr"] = self.settings.learning_rate * _rate(taken / steps)
             value = (weight * self.loss(net(x, beside), unit)).mean()
             optimiser.zero_grad()
