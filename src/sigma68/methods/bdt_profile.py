@@ -72,7 +72,7 @@ class BdtProfile(ProfileMethod):
         mc_errors: bool = True,
         clip: bool = False,
         max_train_rows: int | None = 5_000_000,
-        max_moved_rows: int | None = 5_000_000,
+        max_moved_rows: int | None = 20_000_000,
         n_trees: int = TreeSettings.n_trees,
         max_depth: int = TreeSettings.max_depth,
         learning_rate: float = TreeSettings.learning_rate,

@@ -88,7 +88,7 @@ class Gollum(RatioMethod):
         level: float = LEVEL,
         mc_errors: bool = True,
         clip: bool = False,
-        max_moved_rows: int | None = 5_000_000,
+        max_moved_rows: int | None = 20_000_000,
         passes: int = 20,
         response_passes: int = 40,
         max_train_rows: int | None = 20_000_000,

@@ -73,7 +73,7 @@ class NnProfile(ProfileMethod):
         mc_errors: bool = True,
         clip: bool = False,
         max_train_rows: int | None = 2_000_000,
-        max_moved_rows: int | None = 5_000_000,
+        max_moved_rows: int | None = 20_000_000,
         units: int = NetworkSettings.units,
         hidden_layers: int = NetworkSettings.hidden_layers,
         passes: int = NetworkSettings.passes,

@@ -101,7 +101,7 @@ class Nsbi(ProfileMethod):
         mc_errors: bool = True,
         clip: bool = False,
         max_train_rows: int | None = 1_000_000,
-        max_moved_rows: int | None = 5_000_000,
+        max_moved_rows: int | None = 20_000_000,
         max_cell_rows: int | None = 1_000_000,
         cells: int = PartitionChoice.cells,
         steps: int = PartitionChoice.steps,

@@ -49,7 +49,7 @@ class OneSyst(BdtProfile):
         mc_errors: bool = True,
         clip: bool = False,
         max_train_rows: int | None = 5_000_000,
-        max_moved_rows: int | None = 5_000_000,
+        max_moved_rows: int | None = 20_000_000,
         seed: int = TreeSettings.seed,
         threads: int = TreeSettings.threads,
     ) -> None:
