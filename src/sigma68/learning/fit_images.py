@@ -30,6 +30,7 @@ from sigma68.errors import FitError
 from sigma68.inference.box_density import BoxDensity
 from sigma68.learning.checkpoint import Progressed, read_checkpoint, write_checkpoint
 from sigma68.learning.convolution import STRIDE, Convolution, ImageNetwork, ImageSettings
+from sigma68.learning.fit_dense import DenseInputs, polish_dense
 from sigma68.learning.fit_network import follow, torch_with
 from sigma68.learning.image_sets import ImageSet
 from sigma68.learning.network import Layer
@@ -43,7 +44,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 _WARM = 0.1
 _STEEPEST = 5.0
-_MEMORY = 0.05
+_MEMORY = 0.03
+_SMALLEST = 1e-9
 _PENALTY = 1e-5
 
 
@@ -74,8 +76,15 @@ class _Net(nn.Module):
             for a, b, k in zip(given, settings.channels, widths, strict=True)
         )
         n_in = sum(settings.channels) + n_summaries
-        # Averages hardly differ between images: only their differences are fed on.
-        self.standard = nn.BatchNorm1d(n_in, affine=False)
+        # Averages hardly differ between images: only their differences are fed on. Their mean must
+        # be part of the gradient, or the convolutions learn to move it.
+        self.standard = nn.BatchNorm1d(
+            sum(settings.channels), eps=_SMALLEST, affine=False, momentum=_MEMORY
+        )
+        self.register_buffer("shift", torch.zeros(n_summaries))
+        self.register_buffer("spread", torch.ones(n_summaries))
+        self.shift: Tensor
+        self.spread: Tensor
         dense: list[nn.Module] = []
         for _ in range(settings.hidden_layers):
             dense += [nn.Linear(n_in, settings.units), nn.ReLU()]
@@ -85,12 +94,21 @@ class _Net(nn.Module):
         nn.init.zeros_(last.bias)
         self.dense = nn.Sequential(*dense, last)
 
-    def forward(self, x: Tensor, beside: Tensor) -> Tensor:
+    def averages(self, x: Tensor) -> Tensor:
+        """What each channel says, averaged over the image: (n, n_features)."""
         means = []
         for convolution in self.convolutions:
             x = torch.relu(convolution(x))
             means.append(x.mean(dim=(2, 3)))
-        outputs: Tensor = self.dense(self.standard(torch.cat([*means, beside], dim=1)))
+        return torch.cat(means, dim=1)
+
+    def inputs(self, x: Tensor, beside: Tensor) -> Tensor:
+        """What goes into the dense layers."""
+        features = self.standard(self.averages(x))
+        return torch.cat([features, (beside - self.shift) / self.spread], dim=1)
+
+    def forward(self, x: Tensor, beside: Tensor) -> Tensor:
+        outputs: Tensor = self.dense(self.inputs(x, beside))
         return outputs
 
 
@@ -149,6 +167,10 @@ def train_images(
     with torch_with(settings.seed):
         n_summaries = train.images.summaries.shape[2] if train.beside else 0
         net = _Net(settings, n_summaries, n_outputs).to(device)
+        if n_summaries:
+            every = torch.from_numpy(train.images.summaries.reshape(-1, n_summaries))
+            net.shift.copy_(every.mean(dim=0))
+            net.spread.copy_(every.std(dim=0).clamp(min=_SMALLEST))
         training = _Training(train, aside, loss, settings, device)
         best = training.run(net, checkpoint, progress)
     return _frozen(best.cpu(), train.images, settings)
@@ -198,9 +220,43 @@ class _Training:
             at = Progressed(at.passes + 1, taken, min(now, at.best_loss), since)
             if checkpoint is not None:
                 write_checkpoint(checkpoint, self.key, networks, optimiser, at)
+        self._polish(best)
         if progress is not None:
             progress("training the network of images", 1.0)
         return best
+
+    def _polish(self, net: _Net) -> None:
+        """Standardise by all training images, not by batches, and fit the dense layers to that."""
+        train, aside = self.train, self.aside
+        drawings = range(train.images.drawings)
+        net.standard.reset_running_stats()
+        # Not a running mean any more: of everything that goes through.
+        net.standard.momentum = None
+        net.train()
+        for drawing in drawings:
+            self._inputs(net, train, drawing)
+        net.eval()
+        learned = [self._inputs(net, train, drawing) for drawing in drawings]
+        parts = [learned, [self._inputs(net, aside, 0)]]
+        learn, stop = (
+            DenseInputs(
+                torch.cat(inputs),
+                torch.from_numpy(side.unit.astype(np.float32)).repeat(len(inputs), 1),
+                torch.from_numpy(side.weights.astype(np.float32)).repeat(len(inputs)),
+            )
+            for inputs, side in zip(parts, (train, aside), strict=True)
+        )
+        dense = net.dense.cpu()
+        net.dense = polish_dense(dense, learn, stop, self.loss, self.settings.seed)
+
+    @torch.no_grad()
+    def _inputs(self, net: _Net, side: ImageTraining, drawing: int) -> Tensor:
+        """What goes into the dense layers for every image, (n, n_inputs)."""
+        parts = []
+        for rows in np.array_split(np.arange(side.images.n), -(-side.images.n // self.batch)):
+            x, beside = self._seen(side, rows, np.full_like(rows, drawing), np.zeros(2, np.int64))
+            parts.append(net.inputs(x, beside).cpu())
+        return torch.cat(parts)
 
     def _pass(
         self,
@@ -211,17 +267,18 @@ class _Training:
         progress: Progress | None,
     ) -> int:
         """One pass over the images; gives the steps taken since the beginning."""
+        net.train()
         draw = stream("learning", "passes over images", self.settings.seed, at.passes).generator()
         order = draw.permutation(self.train.images.n)[: self.per_pass * self.batch]
         steps, taken = self.settings.passes * self.per_pass, at.taken
-        net.train()
         for rows in np.split(order, self.per_pass):
             drawing = (rows + at.passes) % self.train.images.drawings
             x, beside = self._seen(self.train, rows, drawing, draw.integers(0, 2, size=2))
             unit = torch.from_numpy(self.train.unit[rows].astype(np.float32)).to(self.device)
             weight = torch.from_numpy(self.train.weights[rows].astype(np.float32)).to(self.device)
-            net.standard.momentum = max(1 / (1 + taken), _MEMORY)
             optimiser.param_groups[0]["lr"] = self.settings.learning_rate * _rate(taken / steps)
+            # Running averages begin with the first batch.
+            net.standard.momentum = max(1 / (1 + taken), _MEMORY)
             value = (weight * self.loss(net(x, beside), unit)).mean()
             optimiser.zero_grad()
             torch.autograd.backward(value)
@@ -257,13 +314,11 @@ class _Training:
     def _mean_loss(self, net: _Net) -> float:
         """The weighted mean loss of the images kept out, each with its first drawing."""
         net.eval()
-        total, images = 0.0, self.aside.images
-        for rows in np.array_split(np.arange(images.n), -(-images.n // self.batch)):
-            x, beside = self._seen(self.aside, rows, np.zeros_like(rows), np.zeros(2, np.int64))
-            unit = torch.from_numpy(self.aside.unit[rows].astype(np.float32)).to(self.device)
-            weight = torch.from_numpy(self.aside.weights[rows].astype(np.float32)).to(self.device)
-            total += float((weight * self.loss(net(x, beside), unit)).sum())
-        return total / float(self.aside.weights.sum())
+        outputs = net.dense(self._inputs(net, self.aside, 0).to(self.device)).cpu()
+        unit, weight = (
+            torch.from_numpy(a.astype(np.float32)) for a in (self.aside.unit, self.aside.weights)
+        )
+        return float((weight * self.loss(outputs, unit)).sum() / weight.sum())
 
 
 def _rate(done: float) -> float:
@@ -284,8 +339,10 @@ def _frozen(net: _Net, images: ImageSet, settings: ImageSettings) -> ImageNetwor
             Convolution(told[f"convolutions.{i}.weight"], told[f"convolutions.{i}.bias"])
             for i in range(len(settings.channels))
         ),
-        shift=told["standard.running_mean"],
-        spread=np.sqrt(told["standard.running_var"] + np.float32(net.standard.eps)),
+        shift=np.concatenate([told["standard.running_mean"], told["shift"]]),
+        spread=np.concatenate(
+            [np.sqrt(told["standard.running_var"] + np.float32(net.standard.eps)), told["spread"]]
+        ),
         # Every other module is a rectifier.
         layers=tuple(
             Layer(told[f"dense.{2 * i}.weight"], told[f"dense.{2 * i}.bias"])
