@@ -42,12 +42,12 @@ class ImageSettings:
     there is one.
     """
 
-    block: int = 2
+    block: int = 3
     channels: tuple[int, ...] = (16, 32, 64, 64)
     units: int = 128
     hidden_layers: int = 2
     drawings: int = 2
-    passes: int = 20
+    passes: int = 16
     batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2

@@ -38,7 +38,8 @@ __all__ = ["EMBEDDED", "FEATURES", "MapPool", "checked", "open_embedded", "simul
 
 FEATURES = ("kappa",)
 EMBEDDED = "embedded"
-POINTS, MAPS = 101, 32
+# Many cosmologies with few maps each: what is learned must hold between them.
+POINTS, MAPS = 1000, 5
 _PATTERN = re.compile(r"embedded(?::(\d{1,4})x(\d{1,4}))?(:shared)?", re.ASCII)
 _FEWEST_POINTS = 20
 
