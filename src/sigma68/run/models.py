@@ -2,8 +2,9 @@
 
 A model is known by task, method, the method's settings and source, the fingerprint of data and
 split, and the version of sigma68. It lives in
-`<cache>/models/<task>/<method>/<key>/`, with `model.json` saying what it is. A calibrated model
-is one of its own (see `sigma68.run.calibration`).
+`<cache>/models/<task>/<method>/<key>/`, with `model.json` saying what it is. Some come with the
+package (see `sigma68.run.shipped`) and are not trained. A calibrated model is one of its own (see
+`sigma68.run.calibration`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sigma68.errors import (
 from sigma68.files import PART, explained, make_folder, write_json
 from sigma68.protocols import Method, Pools, Progress, Resumable, Task
 from sigma68.run.provenance import versions
+from sigma68.run.shipped import shipped_model
 
 __all__ = [
     "ABOUT",
@@ -61,7 +63,7 @@ def trained(
     retrain: bool = False,
     progress: Progress | None = None,
 ) -> Method:
-    """The trained method: loaded if it was trained before, else fitted and saved.
+    """The trained method: loaded if it was trained before or came with the package, else fitted and saved.
 
     `folder` takes the place of the model cache; `settings` are keyword arguments of the method.
 
@@ -98,6 +100,10 @@ def ensure_trained(
     if home.is_dir() and not retrain:
         read_about(home, task, pools)
         return home
+    came_with = None if retrain else shipped_model(about)
+    if came_with is not None:
+        read_about(came_with, task, pools)
+        return came_with
     _train(cls, about, home, task, pools, progress)
     return home
 
