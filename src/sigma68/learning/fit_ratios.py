@@ -21,10 +21,8 @@ where there is a CUDA device it works there.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -35,8 +33,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sigma68.learning.checkpoint import Progressed, read_checkpoint, write_checkpoint
-from sigma68.learning.fit_network import follow, layers_of, torch_with
+from sigma68.learning.fit_course import Course, device_here
+from sigma68.learning.fit_network import layers_of, torch_with
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.network import Network
 from sigma68.learning.ratio_events import Moved, Points, Side, sides
@@ -45,13 +43,11 @@ from sigma68.protocols import Pool, Progress
 from sigma68.seeds import stream
 from sigma68.types import Nuisance
 
-__all__ = ["device_here", "fit_ratios", "rate_at"]
+__all__ = ["fit_ratios"]
 
 _AT_ONCE = 65536  # events, where nothing is learned from them
 _CHECKS = 4  # points of the nuisances at which the held-out loss is measured
 _FIRST = 0.1  # what responses begin as, over what they can become
-_RISING = 0.1  # of the steps, while the learning rate rises
-_LONGEST = 1.0  # gradient of a step
 
 
 def fit_ratios(
@@ -88,10 +84,10 @@ def fit_ratios(
     key = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
     with torch_with(settings.seed):
         if together is None or not nuisances:
-            course = _Course(inside, aside, points, settings)
+            lessons = _Lessons(inside, aside, points, settings)
         else:
-            course = _Together(inside, aside, points, settings, together)
-        net = course.train(progress, checkpoint, key)
+            lessons = _Together(inside, aside, points, settings, together)
+        net = lessons.train(progress, checkpoint, key)
     layers = layers_of(net.cpu())
     # The scale that responses were learned at goes into the last layer.
     last, k = layers[-1], len(yields)
@@ -102,7 +98,7 @@ def fit_ratios(
 
 
 @dataclass(frozen=True)
-class _Course:
+class _Lessons:
     """A training: what it learns from, what it stops by, where events are moved to."""
 
     inside: Side
@@ -112,62 +108,21 @@ class _Course:
 
     def train(self, progress: Progress | None, checkpoint: Path | None, key: str) -> nn.Sequential:
         """The running mean of the network's weights at the pass that did best on `aside`."""
-        settings, device = self.settings, device_here()
-        net = self._network().to(device)
-        networks = {"net": net, "mean": copy.deepcopy(net), "best": copy.deepcopy(net)}
-        optimiser = torch.optim.AdamW(
-            net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        now = Progressed(0, 0, math.inf, 0)
-        if checkpoint is not None:
-            now = read_checkpoint(checkpoint, key, networks, optimiser) or now
+        batch = min(self.settings.batch, len(self.inside))
         checks = [self.points.moved(self.aside, self.points.point(-1 - i)) for i in range(_CHECKS)]
-        while now.passes < settings.passes and now.since <= settings.patience:
-            taken = self._pass(networks, optimiser, now, progress)
-            loss = self._checked(networks["mean"], checks)
-            better = loss < now.best_loss
-            if better:
-                networks["best"].load_state_dict(networks["mean"].state_dict())
-            now = Progressed(
-                now.passes + 1,
-                taken,
-                min(loss, now.best_loss),
-                0 if better else now.since + 1,
-            )
-            if checkpoint is not None:
-                write_checkpoint(checkpoint, key, networks, optimiser, now)
-        if progress is not None:
-            progress("training the network of ratios", 1.0)
-        best = networks["best"]
-        if not isinstance(best, nn.Sequential):
-            raise TypeError("a network of ratios is a sequence of layers")
-        return best
+        course = Course(
+            "training the network of ratios",
+            len(self.inside) // batch,
+            self.settings,
+            lambda net, number: self._losses(net, number, batch),
+            lambda net: self._checked(net, checks),
+        )
+        return course.train(self._network().to(device_here()), progress, checkpoint, key)
 
-    def _pass(
-        self,
-        networks: dict[str, nn.Sequential],
-        optimiser: torch.optim.Optimizer,
-        now: Progressed,
-        progress: Progress | None,
-    ) -> int:
-        """One pass over the events, moved anew; the steps taken since the beginning."""
-        settings, net = self.settings, networks["net"]
-        batch = min(settings.batch, len(self.inside))
-        total = settings.passes * (len(self.inside) // batch)
-        taken = now.taken
-        for moved, rows, copies in self._lessons(now.passes, batch):
-            for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate * rate_at(taken / total)
-            loss = self._loss(net, self.inside, moved, rows, copies) / batch
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(net.parameters(), _LONGEST)
-            optimiser.step()
-            taken += 1
-            follow(networks["mean"], net, min(settings.averaging, (1 + taken) / (10 + taken)))
-            if progress is not None:
-                progress("training the network of ratios", taken / total)
-        return taken
+    def _losses(self, net: nn.Module, number: int, batch: int) -> Iterator[Tensor]:
+        """The mean loss of each batch of a pass, whose events are moved anew."""
+        for moved, rows, copies in self._lessons(number, batch):
+            yield self._loss(net, self.inside, moved, rows, copies) / batch
 
     def _network(self) -> nn.Sequential:
         """ReLU layers, and outputs that begin near 0."""
@@ -245,7 +200,7 @@ class _Course:
 
 
 @dataclass(frozen=True)
-class _Together(_Course):
+class _Together(_Lessons):
     """A training at several points of the nuisances at once: each batch is at one of them."""
 
     n_points: int
@@ -269,15 +224,3 @@ class _Together(_Course):
             gained = rng.choice(moved.gained, share, replace=False)
             own = np.concatenate([copies[copies >= 0], gained])
             yield moved, torch.from_numpy(rows), torch.from_numpy(own)
-
-
-def device_here() -> torch.device:
-    """CUDA where there is a device, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def rate_at(done: float) -> float:
-    """The learning rate at a fraction of the steps: it rises for a tenth of them, then falls."""
-    if done < _RISING:
-        return 0.04 + 0.96 * done / _RISING
-    return 0.5 * (1 + math.cos(math.pi * (done - _RISING) / (1 - _RISING))) + 1e-4

@@ -8,11 +8,9 @@ training goes on from a checkpoint as if it had never stopped.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,8 @@ from torch import Tensor, nn
 
 from sigma68.errors import DataError
 from sigma68.learning.balance import held_out
-from sigma68.learning.checkpoint import Progressed, read_checkpoint, write_checkpoint
-from sigma68.learning.fit_network import follow, layers_of, torch_with
-from sigma68.learning.fit_ratios import device_here, rate_at
+from sigma68.learning.fit_course import Course, device_here
+from sigma68.learning.fit_network import layers_of, torch_with
 from sigma68.learning.input_maps import InputMaps, learn_maps, seen_by_kernels
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.network import Network
@@ -43,7 +40,6 @@ Float32 = npt.NDArray[np.float32]
 
 _AT_ONCE = 65536  # events, where nothing is learned from them
 _ENOUGH = 500, 50  # events to learn from, and to stop by
-_LONGEST = 1.0  # gradient of a step
 
 
 def fit_refinement(
@@ -210,57 +206,26 @@ def _train(
     key: str,
 ) -> nn.Sequential:
     """The running mean of the network's weights at the pass that did best on `aside`."""
-    net = _network(inside, settings).to(device_here())
-    networks = {"net": net, "mean": copy.deepcopy(net), "best": copy.deepcopy(net)}
-    optimiser = torch.optim.AdamW(
-        net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    now = Progressed(0, 0, math.inf, 0)
-    if checkpoint is not None:
-        now = read_checkpoint(checkpoint, key, networks, optimiser) or now
-    while now.passes < settings.passes and now.since <= settings.patience:
-        taken = _pass(networks, optimiser, inside, settings, now, progress)
-        loss = _checked(networks["mean"], aside)
-        better = loss < now.best_loss
-        if better:
-            networks["best"].load_state_dict(networks["mean"].state_dict())
-        since = 0 if better else now.since + 1
-        now = Progressed(now.passes + 1, taken, min(loss, now.best_loss), since)
-        if checkpoint is not None:
-            write_checkpoint(checkpoint, key, networks, optimiser, now)
-    if progress is not None:
-        progress("training the network for events that decide", 1.0)
-    return networks["best"]
-
-
-def _pass(
-    networks: dict[str, nn.Sequential],
-    optimiser: torch.optim.Optimizer,
-    inside: _Events,
-    settings: RefinementSettings,
-    now: Progressed,
-    progress: Progress | None,
-) -> int:
-    """One pass over the events; the steps taken since the beginning."""
-    net = networks["net"]
     batch = min(settings.batch, len(inside))
-    steps = len(inside) // batch
-    total, taken = settings.passes * steps, now.taken
-    rng = stream("learning", "refinement order", settings.seed, now.passes).generator()
+    course = Course(
+        "training the network for events that decide",
+        len(inside) // batch,
+        settings,
+        lambda net, number: _losses(net, inside, settings, number),
+        lambda net: _checked(net, aside),
+    )
+    return course.train(_network(inside, settings).to(device_here()), progress, checkpoint, key)
+
+
+def _losses(
+    net: nn.Module, inside: _Events, settings: RefinementSettings, number: int
+) -> Iterator[Tensor]:
+    """The mean loss of each batch of a pass."""
+    batch = min(settings.batch, len(inside))
+    rng = stream("learning", "refinement order", settings.seed, number).generator()
     order = torch.from_numpy(rng.permutation(len(inside)))
-    for rows in torch.split(order[: steps * batch], batch):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * rate_at(taken / total)
-        loss = _loss(net, inside, rows) / batch
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(net.parameters(), _LONGEST)
-        optimiser.step()
-        taken += 1
-        follow(networks["mean"], net, min(settings.averaging, (1 + taken) / (10 + taken)))
-        if progress is not None:
-            progress("training the network for events that decide", taken / total)
-    return taken
+    for rows in torch.split(order[: len(inside) // batch * batch], batch):
+        yield _loss(net, inside, rows) / batch
 
 
 def _loss(net: nn.Module, events: _Events, rows: Tensor) -> Tensor:
