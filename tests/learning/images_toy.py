@@ -9,7 +9,7 @@ import numpy as np
 from sigma68.types import Observation, Parameter, Truth
 
 ROWS, COLUMNS = 22, 15
-NOISE = 0.6
+NOISE = 1.5
 
 
 def mask() -> np.ndarray:
