@@ -151,6 +151,24 @@ def test_a_full_disk_leaves_no_model(
     trained("counting", task, pools, folder=tmp_path, settings=SETTINGS)
 
 
+def test_a_checkpoint_that_stays_is_said(
+    task: Task, pools: Pools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(place: Path, *args: Any, **kwargs: Any) -> None:
+        if Path(place).name.endswith(".checkpoint"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        remove(place, *args, **kwargs)
+
+    out, remove = tmp_path / "model", shutil.rmtree
+    (tmp_path / "model.checkpoint").mkdir()
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    with pytest.raises(OutputError, match=r"model\.checkpoint.*remove this checkpoint by hand"):
+        module.train_into(out, "counting", task, pools, settings=SETTINGS)
+    monkeypatch.undo()
+    # The model is there all the same.
+    assert not module.train_into(out, "counting", task, pools, settings=SETTINGS)
+
+
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SIGMA68_CACHE", raising=False)

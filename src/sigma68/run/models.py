@@ -166,10 +166,17 @@ def _train(
         learner.checkpoint = checkpoint
     learner.fit(pools.train, pools.calibration, progress)
     save_model(learner, about, home)
-    if checkpoint.is_dir():
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    else:
-        checkpoint.unlink(missing_ok=True)
+    _remove(checkpoint)
+
+
+def _remove(checkpoint: Path) -> None:
+    """Remove the checkpoint of a finished training, a file or a folder, if there is one."""
+    advice = "the model is trained and saved; remove this checkpoint by hand"
+    with explained(checkpoint, advice):
+        if checkpoint.is_dir():
+            shutil.rmtree(checkpoint)
+        else:
+            checkpoint.unlink(missing_ok=True)
 
 
 def load_model(folder: Path, task: Task, pools: Pools) -> Method:
