@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ class Shared(Iterator[T]):
             return next(self._items)
 
 
-class Hand(threading.Thread):
+class Hand(threading.Thread, ABC):
     """A thread that has processes of entries and tells what they say; ends them with itself.
 
     Sandboxes end with the thread that made them: each thread makes its own.
@@ -111,9 +112,9 @@ class Hand(threading.Thread):
         self._processes: dict[str, EntryProcess] = {}
         self._spent: dict[str, float] = {}
 
+    @abstractmethod
     def work(self) -> None:
         """What it is there for."""
-        raise NotImplementedError
 
     def cpu_seconds(self, id: str) -> float:
         """CPU time of a candidate's processes in this thread, in s."""
