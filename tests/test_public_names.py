@@ -237,6 +237,14 @@ SURFACE: dict[str, set[str]] = {
         *("SummaryLikelihood", "fit_summary_likelihood", "legendre_terms", "monomials"),
     },
     "sigma68.inference.box_density": {"MOST_PARAMETERS", "BoxDensity"},
+    "sigma68.inference.posterior_checks": {"PosteriorChecks", "covered", "place_truth"},
+    "sigma68.learning.convolution": {"Convolution", "ImageNetwork", "ImageSettings"},
+    "sigma68.learning.image_method": {"Answers", "ImageMethod"},
+    "sigma68.learning.image_sets": {
+        *("ImageSet", "blocks", "equal_area_weights", "gather_images", "seen_share"),
+    },
+    "sigma68.report.posterior_check_figures": {"expected_coverage_figure", "rank_figure"},
+    "sigma68.run.shipped": {"MADE", "SHIPPED", "ship", "shipped_model"},
     "sigma68.tasks.lensing.submission": {
         *("read_estimates", "read_strangeness", "write_estimates", "write_strangeness"),
     },

@@ -52,7 +52,7 @@ def rank_figure(
                 )
             panel.axhline(n / bins, color=GREY, lw=1)
             counts, edges = np.histogram(checks.ranks[:, i], bins=bins, range=(0, 1))
-            panel.stairs(counts, edges, color=BLUE, lw=1.5, label="observations")
+            panel.stairs(counts, edges, baseline=None, color=BLUE, lw=1.5, label="observations")
             panel.set_xlim(0, 1)
             panel.set_xlabel(f"rank of {title_of(parameter, 'true ')}")
         panels[0].set_ylim(0, 1.15 * panels[0].get_ylim()[1])
