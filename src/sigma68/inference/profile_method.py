@@ -6,29 +6,29 @@ A method adds how its score is learned, saved and loaded: `train_score`, `write_
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError, FitError, SettingsError
+from sigma68.errors import DataError
 from sigma68.inference.binned import BinnedLikelihood
 from sigma68.inference.goodness import saturated
+from sigma68.inference.interval_method import IntervalMethod, clipped, named_nuisances
 from sigma68.inference.measurement import BinnedMeasurement, measure_templates
 from sigma68.learning.binning import BinChoice
-from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.protocols import Pool, Progress, Task
-from sigma68.types import AnswerKind, Interval, Nuisance, Observation, Prediction
+from sigma68.types import Interval, Nuisance, Observation, Prediction
 
 __all__ = ["ProfileMethod"]
 
 Floats = npt.NDArray[np.float64]
 
 
-class ProfileMethod(ABC):
+class ProfileMethod(IntervalMethod):
     """A binned score with nuisance parameters in a profile likelihood.
 
     Parameters
@@ -49,9 +49,6 @@ class ProfileMethod(ABC):
         How bins are chosen.
     """
 
-    name: ClassVar[str]
-    answer: ClassVar[AnswerKind] = "interval"
-
     def __init__(
         self,
         task: Task,
@@ -63,15 +60,8 @@ class ProfileMethod(ABC):
         max_moved_rows: int | None,
         bins: BinChoice,
     ) -> None:
-        known = [n.name for n in task.nuisances]
-        for name in profiled or ():
-            if name not in known:
-                raise SettingsError(
-                    f"the task {task.name} has no nuisance parameter {name!r} to profile: "
-                    f"choose from {', '.join(known) or 'none'}"
-                )
-        self.task = task
-        self.profiled = tuple(n for n in task.nuisances if profiled is None or n.name in profiled)
+        super().__init__(task)
+        self.profiled = named_nuisances(task, profiled)
         self.level = level
         self.mc_errors = mc_errors
         self.clip = clip
@@ -79,13 +69,6 @@ class ProfileMethod(ABC):
         self.bin_choice = bins
         self._measurement: BinnedMeasurement | None = None
         self._likelihood: BinnedLikelihood | None = None
-
-    @classmethod
-    def skip(cls, task: Task) -> str | None:
-        """Why this method cannot do this task; None if it can."""
-        if task.answer != "interval" or len(task.parameters) != 1:
-            return "measures one signal strength"
-        return None
 
     @abstractmethod
     def train_score(self, events: Pool, progress: Progress | None) -> None:
@@ -109,10 +92,6 @@ class ProfileMethod(ABC):
     def read_score(self, folder: Path) -> None:
         """Take the score that `write_score` wrote."""
 
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The keyword arguments that this method was made with."""
-
     def shared_settings(self) -> dict[str, Any]:
         """Those of the keyword arguments that this class takes, but for the bins."""
         return {
@@ -133,7 +112,7 @@ class ProfileMethod(ABC):
             If the method is not trained yet.
         """
         if self._measurement is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self._measurement
 
     @property
@@ -200,13 +179,7 @@ class ProfileMethod(ABC):
         DataError
             If the observation has other features than the method was trained on.
         """
-        names = tuple(feature.name for feature in self.task.features)
-        if observation.names != names:
-            raise DataError(
-                f"the observation's features are not those {self.name} was trained on, in their "
-                f"order: {', '.join(names)}"
-            )
-        return self.measurement.counts(self.score(observation.values))
+        return self.measurement.counts(self.score(self.values_of(observation)))
 
     def predict(self, observation: Observation) -> Prediction:
         """The profile-likelihood interval, fitted nuisances and the goodness of the fit.
@@ -232,24 +205,19 @@ class ProfileMethod(ABC):
         """
         likelihood = self.likelihood
         found, lower, upper = likelihood.interval(counts, self.level)
-        note = ""
+        ends, note = (lower, upper), ""
         if self.clip:
-            parameter = self.task.parameters[0]
-            cut = (
-                float(np.clip(lower, parameter.low, parameter.high)),
-                float(np.clip(upper, parameter.low, parameter.high)),
-            )
-            if cut != (lower, upper):
+            ends = clipped(self.task, lower, upper)
+            if ends != (lower, upper):
                 note = (
-                    f"Cut at the range of {parameter.name}; the likelihood's own interval is "
-                    f"{lower:.4f} to {upper:.4f}."
+                    f"Cut at the range of {self.task.parameters[0].name}; the likelihood's own "
+                    f"interval is {lower:.4f} to {upper:.4f}."
                 )
-            lower, upper = cut
         return Interval(
             mu_hat=float(found.best[0]),
             delta_mu_hat=float(found.errors[0]),
-            lower=lower,
-            upper=upper,
+            lower=ends[0],
+            upper=ends[1],
             level=self.level,
             fitted=likelihood.nuisance_values(found),
             goodness=saturated(found.value, likelihood.n_bins),
@@ -266,15 +234,9 @@ class ProfileMethod(ABC):
         OutputError
             If they cannot be written.
         """
-        document = {
-            "method": self.name,
-            "task": self.task.name,
-            "features": [feature.name for feature in self.task.features],
-            "settings": self.settings(),
-            "measurement": self.measurement.to_json(),
-        }
+        measurement = self.measurement.to_json()
         self.write_score(folder)
-        write_document(folder / f"{self.name}.json", document)
+        self.write(folder, {"measurement": measurement})
 
     @classmethod
     def load(cls, folder: Path, task: Task) -> Self:
@@ -287,17 +249,7 @@ class ProfileMethod(ABC):
         DataError
             If a file is missing or damaged.
         """
-        path = folder / f"{cls.name}.json"
-        document = read_document(path)
-        names = [feature.name for feature in task.features]
-        expected = {"method": cls.name, "task": task.name, "features": names}
-        require_match(path, document, expected, ("settings", "measurement"))
-        try:
-            method = cls(task, **document["settings"])
-        except TypeError as error:
-            raise DataError(
-                f"{path} holds other settings than {cls.name} has: train again"
-            ) from error
+        method, path, document = cls.read(folder, task, ("measurement",))
         method.read_score(folder)
         method._measurement = BinnedMeasurement.from_json(document["measurement"])
         _require_shapes(path, method.profiled, method._measurement)

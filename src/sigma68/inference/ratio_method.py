@@ -5,27 +5,26 @@ A method adds how the density ratios are learned; the rest, from them to the int
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError, FitError, SettingsError
+from sigma68.errors import DataError, FitError
 from sigma68.inference.density_ratios import RatioLikelihood
-from sigma68.inference.edges import edge_note, within
+from sigma68.inference.edges import edge_note
+from sigma68.inference.interval_method import IntervalMethod, clipped, named_nuisances
 from sigma68.inference.measurement import BinnedMeasurement
 from sigma68.inference.ratio_model import RatioEvents
-from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.region_model import RegionModel
 from sigma68.learning.regions import Regions
 from sigma68.protocols import Task
-from sigma68.types import AnswerKind, Interval, Nuisance, Observation, Prediction
+from sigma68.types import Interval, Nuisance, Observation, Prediction
 
 __all__ = ["RatioMethod"]
 
@@ -33,7 +32,7 @@ _BEYOND: Final = 1.0
 """Standard deviations of a nuisance beyond the reach of the training where a fit may look."""
 
 
-class RatioMethod(ABC):
+class RatioMethod(IntervalMethod):
     """Learned density ratios of events, counts of others, nuisances in a profile likelihood.
 
     Parameters
@@ -54,9 +53,6 @@ class RatioMethod(ABC):
         Threads that apply networks, 0 for all cores.
     """
 
-    name: ClassVar[str]
-    answer: ClassVar[AnswerKind] = "interval"
-
     def __init__(
         self,
         task: Task,
@@ -68,25 +64,14 @@ class RatioMethod(ABC):
         reach: float,
         threads: int,
     ) -> None:
-        self.task = task
-        self.profiled = self.known(task.nuisances if profiled is None else profiled)
+        super().__init__(task)
+        self.profiled = named_nuisances(task, profiled)
         self.level, self.mc_errors, self.clip = level, mc_errors, clip
         self.reach, self.threads = reach, threads
         self.inputs = Inputs.of(task)
         self.regions = Regions.of(task)
         self._model: RegionModel | None = None
         self._measurement: BinnedMeasurement | None = None
-
-    @classmethod
-    def skip(cls, task: Task) -> str | None:
-        """Why this method cannot do this task; None if it can."""
-        if task.answer != "interval" or len(task.parameters) != 1:
-            return "measures one signal strength"
-        return None
-
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The keyword arguments that this method was made with."""
 
     @property
     def model(self) -> RegionModel:
@@ -98,7 +83,7 @@ class RatioMethod(ABC):
             If the method is not trained yet.
         """
         if self._model is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self._model
 
     @property
@@ -111,7 +96,7 @@ class RatioMethod(ABC):
             If the method is not trained yet.
         """
         if self._measurement is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self._measurement
 
     @cached_property
@@ -160,13 +145,7 @@ class RatioMethod(ABC):
         DataError
             If the observation has other features than the method was trained on.
         """
-        names = tuple(feature.name for feature in self.task.features)
-        if observation.names != names:
-            raise DataError(
-                f"the observation's features are not those {self.name} was trained on, in their "
-                f"order: {', '.join(names)}"
-            )
-        events = self.model.events(observation.values)
+        events = self.model.events(self.values_of(observation))
         counted = self._filled[len(self.regions.unbinned) :]
         if events.counts[~counted].any():
             raise FitError("there are events in a bin where none are expected")
@@ -187,16 +166,18 @@ class RatioMethod(ABC):
         if observation.n_events == 0:
             raise FitError("there are no events to fit")
         found, lower, upper = likelihood.interval(self.events(observation), self.level)
-        at_edges: Final = "clip" if self.clip else "extend"
-        ends = within(np.array([lower, upper]), parameter, at_edges)
+        ends, note = (lower, upper), ""
+        if self.clip:
+            ends = clipped(self.task, lower, upper)
+            note = edge_note(lower, upper, parameter, "clip", "")
         interval = Interval(
             mu_hat=float(found.best[0]),
             delta_mu_hat=float(found.errors[0]),
-            lower=float(ends[0]),
-            upper=float(ends[1]),
+            lower=ends[0],
+            upper=ends[1],
             level=self.level,
             fitted=likelihood.nuisance_values(found),
-            note=edge_note(lower, upper, parameter, at_edges, "") if self.clip else "",
+            note=note,
         )
         return Prediction.interval(parameter.name, interval)
 
@@ -210,15 +191,8 @@ class RatioMethod(ABC):
         OutputError
             If they cannot be written.
         """
-        document = {
-            "method": self.name,
-            "task": self.task.name,
-            "features": [feature.name for feature in self.task.features],
-            "settings": self.settings(),
-            "measurement": self.measurement.to_json(),
-            "model": self.model.save(folder),
-        }
-        write_document(folder / f"{self.name}.json", document)
+        measurement = self.measurement.to_json()
+        self.write(folder, {"measurement": measurement, "model": self.model.save(folder)})
 
     @classmethod
     def load(cls, folder: Path, task: Task) -> Self:
@@ -231,17 +205,7 @@ class RatioMethod(ABC):
         DataError
             If a file is missing or damaged.
         """
-        path = folder / f"{cls.name}.json"
-        document = read_document(path)
-        names = [feature.name for feature in task.features]
-        expected = {"method": cls.name, "task": task.name, "features": names}
-        require_match(path, document, expected, ("settings", "measurement", "model"))
-        try:
-            method = cls(task, **document["settings"])
-        except TypeError as error:
-            raise DataError(
-                f"{path} holds other settings than {cls.name} has: train again"
-            ) from error
+        method, path, document = cls.read(folder, task, ("measurement", "model"))
         method._measurement = measurement = BinnedMeasurement.from_json(document["measurement"])
         method._model = model = RegionModel.load(
             folder, document["model"], method.regions, method.inputs, method.threads
@@ -255,24 +219,6 @@ class RatioMethod(ABC):
         if not fits:
             raise DataError(f"{path} does not fit its networks: train again")
         return method
-
-    def known(self, named: Collection[str] | Collection[Nuisance]) -> tuple[Nuisance, ...]:
-        """The task's nuisances of these names, in its order.
-
-        Raises
-        ------
-        SettingsError
-            If there is no such nuisance.
-        """
-        names = {n if isinstance(n, str) else n.name for n in named}
-        known = [n.name for n in self.task.nuisances]
-        for name in names:
-            if name not in known:
-                raise SettingsError(
-                    f"the task {self.task.name} has no nuisance parameter {name!r} to profile: "
-                    f"choose from {', '.join(known) or 'none'}"
-                )
-        return tuple(n for n in self.task.nuisances if n.name in names)
 
     def _in_reach(self, nuisance: Nuisance) -> Nuisance:
         """The nuisance within what responses were learned at, and a little beyond.

@@ -6,28 +6,27 @@ A method adds how its score is learned, saved and loaded: `train_score`, `score`
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError, FitError
+from sigma68.inference.interval_method import IntervalMethod
 from sigma68.inference.poisson import fit_mu
 from sigma68.learning.binning import BinChoice, Templates, choose_edges, count, fill_templates
-from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.protocols import Pool, Progress, Task
-from sigma68.types import AnswerKind, Labelled, Observation, Prediction
+from sigma68.types import Labelled, Observation, Prediction
 
 __all__ = ["StatOnlyMethod"]
 
 _OF_BINS = ("max_bins", "min_background", "min_signal")
 
 
-class StatOnlyMethod(ABC):
+class StatOnlyMethod(IntervalMethod):
     """A Poisson fit in bins of a learned score; no systematics.
 
     The score is learned on the training pool; bins, with the expected signal and background in
@@ -46,9 +45,6 @@ class StatOnlyMethod(ABC):
         How bins are chosen.
     """
 
-    name: ClassVar[str]
-    answer: ClassVar[AnswerKind] = "interval"
-
     def __init__(
         self,
         task: Task,
@@ -57,18 +53,11 @@ class StatOnlyMethod(ABC):
         max_train_rows: int | None,
         bins: BinChoice,
     ) -> None:
-        self.task = task
+        super().__init__(task)
         self.nuisances = dict(nuisances or {})
         self.max_train_rows = max_train_rows
         self.bin_choice = bins
         self.templates: Templates | None = None
-
-    @classmethod
-    def skip(cls, task: Task) -> str | None:
-        """Why this method cannot do this task; None if it can."""
-        if task.answer != "interval" or len(task.parameters) != 1:
-            return "measures one signal strength"
-        return None
 
     @abstractmethod
     def train_score(self, events: Labelled, progress: Progress | None) -> None:
@@ -95,11 +84,6 @@ class StatOnlyMethod(ABC):
     @abstractmethod
     def score_settings(self) -> dict[str, Any]:
         """Those of the keyword arguments that the learning of the score was given."""
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The names of what the score is learned from, in their order."""
-        return tuple(feature.name for feature in self.task.features)
 
     def fit(self, train: Pool, calibration: Pool, progress: Progress | None = None) -> None:
         """Train on one pool, choose bins and fill templates on the other.
@@ -148,12 +132,7 @@ class StatOnlyMethod(ABC):
             If the observation has other features than the method was trained on.
         """
         self._filled()
-        if observation.names != self.features:
-            raise DataError(
-                f"the observation's features are not those {self.name} was trained on, in their "
-                f"order: {', '.join(self.features)}"
-            )
-        return self.score(observation.values)
+        return self.score(self.values_of(observation))
 
     def save(self, folder: Path) -> None:
         """Write the score and `<name>.json` into an existing folder.
@@ -165,15 +144,9 @@ class StatOnlyMethod(ABC):
         OutputError
             If they cannot be written.
         """
-        document = {
-            "method": self.name,
-            "task": self.task.name,
-            "features": list(self.features),
-            "settings": self._settings(),
-            "templates": self._filled().to_json(),
-        }
+        templates = self._filled().to_json()
         self.write_score(folder)
-        write_document(folder / f"{self.name}.json", document)
+        self.write(folder, {"templates": templates})
 
     @classmethod
     def load(cls, folder: Path, task: Task) -> Self:
@@ -186,22 +159,12 @@ class StatOnlyMethod(ABC):
         DataError
             If a file is missing or damaged.
         """
-        path = folder / f"{cls.name}.json"
-        document = read_document(path)
-        names = [feature.name for feature in task.features]
-        expected = {"method": cls.name, "task": task.name, "features": names}
-        require_match(path, document, expected, ("settings", "templates"))
-        try:
-            method = cls(task, **document["settings"])
-        except TypeError as error:
-            raise DataError(
-                f"{path} holds other settings than {cls.name} has: train again"
-            ) from error
+        method, _, document = cls.read(folder, task, ("templates",))
         method.read_score(folder)
         method.templates = Templates.from_json(document["templates"])
         return method
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """The keyword arguments that this method was made with."""
         bins = asdict(self.bin_choice)
         return {
@@ -213,5 +176,5 @@ class StatOnlyMethod(ABC):
 
     def _filled(self) -> Templates:
         if self.templates is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self.templates

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import FitError
 from sigma68.inference.stat_only_method import StatOnlyMethod
 from sigma68.learning.binning import BinChoice
 from sigma68.learning.files import read_bytes, write_bytes
@@ -127,5 +126,5 @@ class Bdt(StatOnlyMethod):
 
     def _trained(self) -> Trees:
         if self.trees is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self.trees

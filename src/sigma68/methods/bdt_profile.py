@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import FitError
 from sigma68.inference.profile_method import ProfileMethod
 from sigma68.learning.binning import BinChoice
 from sigma68.learning.files import read_bytes, write_bytes
@@ -146,5 +145,5 @@ class BdtProfile(ProfileMethod):
 
     def _trained(self) -> Trees:
         if self.trees is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self.trees

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
-from sigma68.errors import DataError, ModelMismatchError, SettingsError
+from sigma68.errors import DataError, ModelMismatchError
 from sigma68.inference.fitting import profile_interval
+from sigma68.inference.interval_method import named_nuisances
 from sigma68.inference.likelihood import ClosedForm, ConstrainedLikelihood
 from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.protocols import KnownLikelihood, Pool, Progress, Task
@@ -48,16 +49,9 @@ class Exact:
     def __init__(
         self, task: Task, *, profiled: Collection[str] | None = None, level: float = LEVEL
     ) -> None:
-        known = [n.name for n in task.nuisances]
-        for name in profiled or ():
-            if name not in known:
-                raise SettingsError(
-                    f"the task {task.name} has no nuisance parameter {name!r} to profile: "
-                    f"choose from {', '.join(known) or 'none'}"
-                )
         self.task = task
         self.level = level
-        self.profiled = tuple(n for n in task.nuisances if profiled is None or n.name in profiled)
+        self.profiled = named_nuisances(task, profiled)
         self._fixed = {n.name: n.off for n in task.nuisances if n not in self.profiled}
         self._likelihood: KnownLikelihood | None = None
 

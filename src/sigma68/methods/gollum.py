@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sigma68.errors import DataError, SettingsError
 from sigma68.inference.factors import Factors
+from sigma68.inference.interval_method import named_nuisances
 from sigma68.inference.measurement import measure_templates, process_factors
 from sigma68.inference.ratio_method import RatioMethod
 from sigma68.learning.binning import BinChoice
@@ -182,11 +183,11 @@ class Gollum(RatioMethod):
             As `fit`.
         """
         model = self.model
-        (new,) = self.known([name])
+        (new,) = named_nuisances(self.task, [name])
         if new in self.profiled:
             raise SettingsError(f"{name} is fitted already: choose another nuisance parameter")
         moving = self._moving(train, [new])
-        profiled = self.known([*(n.name for n in self.profiled), name])
+        profiled = named_nuisances(self.task, [*(n.name for n in self.profiled), name])
         k = len(self.measurement.processes)
         training = self._training(train, calibration, len(model.ratios) * k, progress)
         if moving:
@@ -231,7 +232,7 @@ class Gollum(RatioMethod):
                     f"the {pool.role} pool holds {', '.join(names)}: it must hold "
                     f"{', '.join(wanted)}, in this order"
                 )
-        self.known(factors)
+        named_nuisances(self.task, factors)
         shapes = self.model.polynomials.shapes
         for factor in factors:
             if factor in shapes:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import FitError
 from sigma68.inference.stat_only_method import StatOnlyMethod
 from sigma68.learning.binning import BinChoice
 from sigma68.learning.files import read_bytes, write_bytes
@@ -137,5 +136,5 @@ class Nn(StatOnlyMethod):
 
     def _trained(self) -> Network:
         if self.network is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self.network

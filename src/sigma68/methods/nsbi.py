@@ -236,7 +236,7 @@ class Nsbi(ProfileMethod):
             If a feature or an output is NaN or infinite, or the method is not trained yet.
         """
         if self.partition is None or self.efficient is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         scores = self.scores(values)
         observables = np.concatenate([scores, (self.efficient @ scores)[None]])
         return self.partition.cells(observables).astype(np.float32)
@@ -252,7 +252,7 @@ class Nsbi(ProfileMethod):
         """
         polynomials = self._trained().polynomials
         if self.factors is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         left = [n for n in self.task.nuisances if n not in self.profiled]
         return RatioModel(
             polynomials,
@@ -328,7 +328,7 @@ class Nsbi(ProfileMethod):
 
     def _trained(self) -> RatioNetwork:
         if self.ratios is None:
-            raise FitError(f"{self.name} is not trained yet: call fit or load a trained model")
+            raise self.untrained()
         return self.ratios
 
 

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
-from sigma68.errors import DataError, ModelMismatchError, SettingsError
+from sigma68.errors import DataError, ModelMismatchError
 from sigma68.inference.factors import normalisations
 from sigma68.inference.fitting import profile_interval
+from sigma68.inference.interval_method import named_nuisances
 from sigma68.inference.likelihood import ConstrainedLikelihood
 from sigma68.inference.unbinned import MixtureLikelihood
 from sigma68.learning.files import read_document, require_match, write_document
@@ -51,16 +52,9 @@ class Oracle:
     def __init__(
         self, task: Task, *, profiled: Collection[str] | None = None, level: float = LEVEL
     ) -> None:
-        known = [n.name for n in task.nuisances]
-        for name in profiled or ():
-            if name not in known:
-                raise SettingsError(
-                    f"the task {task.name} has no nuisance parameter {name!r} to profile: "
-                    f"choose from {', '.join(known) or 'none'}"
-                )
         self.task = task
         self.level = level
-        self.varied = tuple(n for n in known if profiled is None or n in profiled)
+        self.varied = tuple(n.name for n in named_nuisances(task, profiled))
         self._likelihood: MixtureLikelihood | None = None
 
     @classmethod
