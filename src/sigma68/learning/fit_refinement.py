@@ -27,7 +27,7 @@ from sigma68.learning.fit_network import layers_of, torch_with
 from sigma68.learning.input_maps import InputMaps, learn_maps, seen_by_kernels
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.network import Network
-from sigma68.learning.ratio_events import Points, numbers_of, true_shares
+from sigma68.learning.ratio_events import Points, lasting_ids, true_shares
 from sigma68.learning.ratios import RatioNetwork, RatioSettings
 from sigma68.learning.refinement import Refinement, RefinementSettings, of_signals
 from sigma68.protocols import Pool, Progress
@@ -163,7 +163,7 @@ def _part(
     given: Float32,
     settings: RefinementSettings,
 ) -> _Part:
-    ids = events.hard_event if events.hard_event is not None else numbers_of(events)
+    ids = events.hard_event if events.hard_event is not None else lasting_ids(events)
     kept_out = held_out(events.n_events, ids, settings.validation_share)[chosen]
     if settings.taught:
         values = np.ascontiguousarray(events.values[:, chosen])

@@ -23,7 +23,7 @@ from sigma68.protocols import ComponentSource, Pool
 from sigma68.seeds import stream
 from sigma68.types import Labelled, Nuisance, Observation
 
-__all__ = ["Moved", "Points", "Side", "numbers_of", "sides", "true_shares"]
+__all__ = ["Moved", "Points", "Side", "lasting_ids", "sides", "true_shares"]
 
 _ALONE = 0.25  # of the passes move events by one nuisance only
 _OFF = 0.2  # of the passes leave a lognormal nuisance off
@@ -98,7 +98,7 @@ class Side:
             torch.from_numpy(events.process[chosen].astype(np.int64)),
             torch.from_numpy(weights.astype(np.float32)),
             None if targets is None else torch.from_numpy(targets[chosen]),
-            numbers_of(events)[chosen],
+            lasting_ids(events)[chosen],
             aside,
             maps,
             per_weight,
@@ -166,7 +166,7 @@ class Points:
         """A side's events where the nuisances have these values."""
         events = self.pool.labelled(values, max_rows=self.settings.max_rows)
         at = np.flatnonzero(_kept_out(events, self.settings) == side.aside)
-        numbers = numbers_of(events)[at]
+        numbers = lasting_ids(events)[at]
         place = np.minimum(np.searchsorted(side.rows, numbers), len(side) - 1)
         known = side.rows[place] == numbers
         mate = np.full(len(side), -1, np.int64)
@@ -183,14 +183,14 @@ class Points:
         )
 
 
-def numbers_of(events: Labelled) -> npt.NDArray[np.int64]:
+def lasting_ids(events: Labelled) -> npt.NDArray[np.int64]:
     """Numbers by which an event is known whatever the nuisances, (n,) ascending."""
     return np.arange(events.n_events, dtype=np.int64) if events.row is None else events.row
 
 
 def _kept_out(events: Labelled, settings: RatioSettings) -> npt.NDArray[np.bool_]:
     """Which events, (n,), are not learned from: whole hard collisions, whatever the nuisances."""
-    ids = events.hard_event if events.hard_event is not None else numbers_of(events)
+    ids = events.hard_event if events.hard_event is not None else lasting_ids(events)
     return held_out(events.n_events, ids, settings.validation_share)
 
 
