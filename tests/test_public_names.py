@@ -33,7 +33,10 @@ SURFACE: dict[str, set[str]] = {
         *("Progress", "Region", "Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
-    "sigma68.summaries": {"HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"},
+    "sigma68.summaries": {
+        *("Columns", "HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"),
+        "TakesResults",
+    },
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
     },

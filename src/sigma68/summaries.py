@@ -1,4 +1,4 @@
-"""More contracts: pools of whole observations, tasks that know summaries or an image of one.
+"""More contracts: pools of whole observations; summaries, images, published files of them.
 
 For tasks whose observation is more than its single events: an image, a spectrum. Methods ask for
 these and learn nothing else of what is observed.
@@ -6,14 +6,26 @@ these and learn nothing else of what is observed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.types import Observation, Truth
+from sigma68.types import Observation, Score, Truth
 
-__all__ = ["HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"]
+__all__ = [
+    "Columns",
+    "HasImages",
+    "HasKnownNoise",
+    "HasObservations",
+    "HasSummaries",
+    "TakesResults",
+]
+
+Columns = Mapping[str, npt.NDArray[np.float64]]
+"""Columns by their names, each of shape (n_observations,)."""
 
 
 @runtime_checkable
@@ -104,5 +116,59 @@ class HasSummaries(Protocol):
         ------
         DataError
             If the observation is none of this task.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesResults(Protocol):
+    """A task whose observations may be given away, and answered by a file instead of by code.
+
+    Who takes part sees all observations at once and answers each of them; whoever scores keeps the
+    truths. `observations_file` is what to call the file that is given away. `about_results` says
+    what it holds and what to send, `about_score` how that is scored (Markdown).
+    """
+
+    observations_file: str
+    about_results: str
+    about_score: str
+
+    def write_observations(
+        self, path: Path, observations: Iterable[Observation], n_observations: int
+    ) -> None:
+        """Write the file that is given away: the observations in their order, nothing else.
+
+        `observations` are made while it is written. The same ones give the same file.
+
+        Raises
+        ------
+        DataError
+            If one of them is none of this task, or there are not `n_observations`.
+        OutputError
+            If it cannot be written.
+        """
+        ...
+
+    def read_results(self, path: Path, n_observations: int) -> Columns:
+        """The answers in a file that anybody may have sent, which can all be scored.
+
+        Time and memory are bounded by `n_observations`, whatever the file is.
+
+        Raises
+        ------
+        DataError
+            If it is no such file, or not of `n_observations`: a sentence for its author.
+        """
+        ...
+
+    def score_results(self, answers: Columns, truths: Columns) -> Score:
+        """The verdict on answers that `read_results` gave, of some or all observations.
+
+        `truths` has a column for each parameter and nuisance.
+
+        Raises
+        ------
+        DataError
+            If these observations do not give a score.
         """
         ...

@@ -7,7 +7,10 @@ First phase: ``{"means": [[Omega_m, S8], ...], "errorbars": [[...], ...]}``; sec
 from __future__ import annotations
 
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,13 @@ __all__ = ["read_estimates", "read_strangeness", "write_estimates", "write_stran
 FloatArray = npt.NDArray[np.float64]
 NAME = "result.json"
 _LARGEST = 64 * 2**20
+# What four numbers of a map may take, written with every digit and indented; and what stands around.
+_MAP_BYTES, _OTHER_BYTES = 512, 4096
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OSError),
+    *(ValueError, RecursionError, NotImplementedError, OverflowError),
+)
+"""What `zipfile`, what stands behind it and `json` raise where the file is to blame."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -56,7 +66,7 @@ def read_estimates(path: Path, n_maps: int | None = None) -> tuple[FloatArray, F
     DataError
         If it is not such a file, or not of `n_maps` maps.
     """
-    document = _read(path)
+    document = _read(path, n_maps)
     means, errors = (_numbers(path, document, key, 2) for key in ("means", "errorbars"))
     if means.shape != errors.shape:
         raise DataError(
@@ -90,7 +100,7 @@ def read_strangeness(path: Path, n_maps: int | None = None) -> FloatArray:
     DataError
         If it is not such a file, or not of `n_maps` maps.
     """
-    scores = _numbers(path, _read(path), "ood_scores", None)
+    scores = _numbers(path, _read(path, n_maps), "ood_scores", None)
     _counted(path, len(scores), n_maps)
     return scores
 
@@ -103,40 +113,59 @@ def _write(path: Path, document: dict[str, Any]) -> None:
         archive.writestr(entry, json.dumps(document))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, n_maps: int | None) -> dict[str, Any]:
+    """What `result.json` says; no more of it is read than answers for `n_maps` maps can take."""
+    most = _LARGEST if n_maps is None else min(_LARGEST, _OTHER_BYTES + _MAP_BYTES * n_maps)
     try:
+        if path.stat().st_size > _LARGEST:
+            raise DataError(
+                f"{path} has {path.stat().st_size / 2**20:,.0f} MiB: put nothing but {NAME} into it"
+            )
         with zipfile.ZipFile(path) as archive:
             found = [i for i in archive.infolist() if Path(i.filename).name == NAME]
             if len(found) != 1:
                 raise DataError(f"{path} holds {len(found)} files {NAME}: put one into the zip")
-            if found[0].file_size > _LARGEST:
+            if found[0].file_size > most:
                 raise DataError(
-                    f"{NAME} in {path} has {found[0].file_size / 2**20:.0f} MiB, at most "
-                    f"{_LARGEST // 2**20} are read: write numbers with fewer digits"
+                    f"{NAME} in {path} has {found[0].file_size:,} bytes, at most {most:,} are "
+                    "read: write one row for each map, and numbers with fewer digits"
                 )
+            # Never more than it says of itself, whatever it unpacks to.
             document = json.loads(archive.read(found[0]))
-    except (OSError, zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise DataError(f"{path} is no submission ({error}): give a zip with a {NAME}") from error
     except RuntimeError as error:  # what zipfile raises for an encrypted file
         raise DataError(f"{path} cannot be read ({error}): give a plain zip") from error
     if not isinstance(document, dict):
-        raise DataError(f"{NAME} in {path} must be an object with names, not a {type(document)}")
+        raise DataError(
+            f"{NAME} in {path} must be an object with names, not a {type(document).__name__}"
+        )
     return document
 
 
 def _numbers(path: Path, document: dict[str, Any], key: str, width: int | None) -> FloatArray:
     """The array under `key`, (n,) or (n, width)."""
     form = "a list of numbers" if width is None else f"a list of lists of {width} numbers"
+    if key not in document:
+        raise DataError(f"{NAME} in {path} has no {key!r}: it must be {form}")
+    rows = document[key]
+    if not isinstance(rows, list) or not rows:
+        raise DataError(f"{key!r} in {path} is not {form}")
+    for number, row in enumerate(rows):
+        if not (_is_number(row) if width is None else _is_row(row, width)):
+            raise DataError(f"{key!r} in {path} is not {form}: look at row {number} (from 0)")
     try:
-        values = np.array(document[key], dtype=np.float64)
-    except KeyError:
-        raise DataError(f"{NAME} in {path} has no {key!r}: it must be {form}") from None
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{key!r} in {path} is not {form} ({error})") from error
-    shape = values.shape[1:] if values.ndim else None
-    if shape != (() if width is None else (width,)):
-        raise DataError(f"{key!r} in {path} has shape {values.shape}: it must be {form}")
-    return values
+        return np.array(rows, dtype=np.float64)
+    except OverflowError as error:
+        raise DataError(f"{key!r} in {path} holds a whole number too large to be one") from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_row(value: object, width: int) -> bool:
+    return isinstance(value, list) and len(value) == width and all(map(_is_number, value))
 
 
 def _counted(path: Path, found: int, wanted: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,18 @@ import numpy.typing as npt
 from sigma68.errors import DataError, SettingsError
 from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
+from sigma68.summaries import Columns
 from sigma68.tasks.lensing.bandpowers import BINS, ELL_EDGES, log_bandpowers
 from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
 from sigma68.tasks.lensing.pools import EMBEDDED, MapPool, open_embedded, simulated
+from sigma68.tasks.lensing.published import (
+    ABOUT_ESTIMATES,
+    ABOUT_SCORE,
+    PUBLISHED_FILE,
+    estimates_of,
+    score_of_estimates,
+    write_maps,
+)
 from sigma68.tasks.lensing.sky import survey_mask
 from sigma68.types import AnswerKind, Feature, Nuisance, Observation, Parameter, Score, Truth
 
@@ -42,6 +52,10 @@ class Lensing:
     summary_names: tuple[str, ...] = tuple(
         f"log10 C_ell, ell {low:.0f} to {high:.0f}" for low, high in pairwise(ELL_EDGES)
     )
+
+    observations_file = PUBLISHED_FILE
+    about_results = ABOUT_ESTIMATES
+    about_score = ABOUT_SCORE
 
     def __init__(self) -> None:
         self.mask: npt.NDArray[np.bool_] = survey_mask()
@@ -127,3 +141,23 @@ class Lensing:
         from sigma68.tasks.lensing.scores import score_estimated
 
         return score_estimated(toys, self.parameters, epsilon=epsilon)
+
+    def write_observations(
+        self, path: Path, observations: Iterable[Observation], n_observations: int
+    ) -> None:
+        """Write maps of this task's mask as they are given away; see `published.write_maps`."""
+        write_maps(path, observations, n_observations, self.mask)
+
+    def read_results(self, path: Path, n_observations: int) -> Columns:
+        """The estimates in a submission, all of which can be scored.
+
+        Raises
+        ------
+        DataError
+            If it is no submission, or not one for so many maps.
+        """
+        return estimates_of(path, n_observations)
+
+    def score_results(self, answers: Columns, truths: Columns) -> Score:
+        """The challenge's score of the first phase."""
+        return score_of_estimates(answers, truths)
