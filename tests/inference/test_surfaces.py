@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,20 @@ def test_a_component_that_vanishes_at_a_point_is_refused() -> None:
     counts[4, :, 1] = 0.0
     with pytest.raises(DataError, match=r"component 1 has no simulated events near bin 0"):
         fit_surfaces(MOVING, points, off, counts, true.nominal, true.variance)
+
+
+def test_groups_of_bins_expect_the_sum_of_their_bins() -> None:
+    fine = made()
+    groups = fine.summed(np.array([0, 2]))
+    assert groups.nominal.shape == (K, 2)
+    np.testing.assert_allclose(groups.nominal[:, 0], fine.nominal[:, :2].sum(axis=1))
+    np.testing.assert_allclose(groups.variance.sum(), fine.variance.sum())
+    x = np.full(len(MOVING), 0.3)
+    each = fine.expected(x)
+    expected = np.stack([each[:, :2].sum(axis=1), each[:, 2:].sum(axis=1)], axis=1)
+    np.testing.assert_allclose(groups.expected(x), expected, rtol=1e-3)
+    empty = replace(fine, nominal=np.zeros_like(fine.nominal)).summed(np.array([0]))
+    np.testing.assert_array_equal(empty.coefficients, 0.0)
 
 
 def test_json_gives_back_every_bit() -> None:

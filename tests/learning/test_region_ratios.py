@@ -11,6 +11,7 @@ from sigma68.errors import DataError
 from sigma68.learning.isotonic import Calibration
 from sigma68.learning.ratios import RatioNetwork, ratio_polynomials
 from sigma68.learning.region_ratios import RegionRatios, Shares, joined, silent
+from sigma68.learning.response_cells import Cells
 from tests.learning.regions_toy import SHIFT, STRETCH
 
 NAMES = ("x", "y")
@@ -47,7 +48,7 @@ def region() -> RegionRatios:
     shares = Shares(leaning((1.0, -1.0)), plain(2), (0, 2), np.array([0.0, 0.2, 0.0]))
     response = leaning((0.0, 0.3, 0.1), ONE)
     responses = ((response,), (silent(NAMES, ONE),), (response,))
-    return RegionRatios((shares,), responses, np.zeros((3, 2)))
+    return RegionRatios((shares,), responses, Cells.one(3, 2))
 
 
 def test_monomials_follow_each_other() -> None:
@@ -74,7 +75,7 @@ def test_a_process_that_is_added_takes_its_share_of_all() -> None:
         old,
         shares=(*old.shares, added),
         responses=(*old.responses, old.responses[0]),
-        constants=np.zeros((4, 2)),
+        cells=Cells.one(4, 2),
     )
     g, _ = more.evaluate(INPUTS)
     r = np.exp(INPUTS[0])
@@ -87,12 +88,41 @@ def test_constants_make_responses_follow_expectations() -> None:
     points = np.array([[-2.0], [-1.0], [1.0], [2.0]]) * SHIFT.width
     expected = 0.05 * points[:, 0] / SHIFT.width - 0.01 * (points[:, 0] / SHIFT.width) ** 2
     weights = np.linspace(1, 2, 6)
-    made = region().balanced(0, INPUTS, weights, points, expected)
+    made = region().balanced(0, 0, INPUTS, weights, points, expected)
     learned = made.log_yields(0, INPUTS, weights, points)
     np.testing.assert_allclose(learned, expected, atol=0.01)
-    np.testing.assert_array_equal(made.constants[1:], 0.0)
-    again = made.balanced(0, INPUTS, weights, points, expected)
-    np.testing.assert_allclose(again.constants, made.constants, atol=1e-6)
+    np.testing.assert_array_equal(made.cells.constants[:, 1:], 0.0)
+    again = made.balanced(0, 0, INPUTS, weights, points, expected)
+    np.testing.assert_allclose(again.cells.constants, made.cells.constants, atol=1e-6)
+
+
+def test_every_cell_follows_its_own_expectations() -> None:
+    old = region()
+    g = old.shares_at(INPUTS)[0]
+    cells = Cells.of_equal_signal(0, g, np.ones(6), 2, np.zeros((1, 3, 2)))
+    made = replace(old, cells=cells)
+    at = made.cells.of(old.shares_at(INPUTS))
+    assert sorted(np.bincount(at)) == [3, 3]
+    points = np.array([[-1.0], [1.0]]) * SHIFT.width
+    for cell, rise in ((0, 0.05), (1, -0.02)):
+        own = INPUTS[:, at == cell], np.ones(3), points
+        made = made.balanced(0, cell, *own, rise * points[:, 0] / SHIFT.width)
+    for cell, rise in ((0, 0.05), (1, -0.02)):
+        own = INPUTS[:, at == cell], np.ones(3), points
+        np.testing.assert_allclose(made.log_yields(0, *own), [-rise, rise], atol=0.01)
+    _, d = made.evaluate(INPUTS)
+    np.testing.assert_array_equal(d[0], made.response_of(0, INPUTS))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"edges": [0.5]}, {"edges": [float("nan")]}, {"signal": 7}, {"constants": [[1.0]]}],
+)
+def test_cells_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="do not fit"):
+        Cells.from_json({**Cells.one(3, 2).to_json(), **wrong}, 3, 2)
+    with pytest.raises(DataError, match="damaged"):
+        Cells.from_json({}, 3, 2)
 
 
 def test_it_comes_back_from_its_parts() -> None:

@@ -276,12 +276,12 @@ def test_damaged_models_are_refused(
         Gollum.load(tmp_path, MadeTask())
 
 
-@pytest.mark.parametrize("part", ["constants", "shares", "responses", "networks"])
+@pytest.mark.parametrize("part", ["cells", "shares", "responses", "networks"])
 def test_damaged_regions_are_refused(method: Gollum, tmp_path: Path, part: str) -> None:
     method.save(tmp_path)
     path = tmp_path / "gollum.json"
     document = json.loads(path.read_text())
-    document["model"]["regions"]["1"][part] = [] if part != "constants" else [[1.0], [2.0]]
+    document["model"]["regions"]["1"][part] = [] if part != "cells" else {}
     path.write_text(json.dumps(document))
     with pytest.raises(DataError, match="train again"):
         Gollum.load(tmp_path, MadeTask())

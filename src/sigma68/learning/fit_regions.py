@@ -29,6 +29,7 @@ from sigma68.learning.regions import (
     Regions,
     grouped,
 )
+from sigma68.learning.response_cells import Cells
 from sigma68.protocols import ComponentSource, Pool, Progress
 from sigma68.types import Nuisance
 
@@ -123,7 +124,7 @@ class RegionTraining:
             (self.response(region, p, nuisances),) if nuisances else () for p in range(k)
         )
         terms = len(ratio_polynomials(nuisances).exponents) if nuisances else 0
-        return RegionRatios((shares,), responses, np.zeros((k, terms)))
+        return RegionRatios((shares,), responses, Cells.one(k, terms))
 
     def shares(self, region: int, groups: Sequence[Sequence[int]] | None = None) -> Shares:
         """A calibrated classifier of processes in a region, or of groups of them.

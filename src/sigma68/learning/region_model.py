@@ -19,11 +19,13 @@ from sigma68.learning.inputs import Inputs
 from sigma68.learning.ratios import RatioNetwork
 from sigma68.learning.region_ratios import RegionRatios, Shares
 from sigma68.learning.regions import MovedEvents, Regions, grouped
+from sigma68.learning.response_cells import Cells
 from sigma68.types import Nuisance
 
 __all__ = ["RegionModel"]
 
 Floats = npt.NDArray[np.float64]
+_AT_ONCE = 1 << 19  # events whose inputs are made together
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,7 @@ class RegionModel:
             responses = tuple(
                 (*own, training.response(r, p, [nuisance])) for p, own in enumerate(old.responses)
             )
-            added = len(responses[0][-1].polynomials.exponents)
-            constants = np.pad(old.constants, ((0, 0), (0, added)))
-            ratios[r] = replace(old, responses=responses, constants=constants)
+            ratios[r] = replace(old, responses=responses).in_one_cell()
         return replace(self, ratios=ratios)
 
     def with_process(self, training: RegionTraining, nuisances: Sequence[Nuisance]) -> RegionModel:
@@ -146,46 +146,110 @@ class RegionModel:
             shares = training.shares(r, groups)
             responses = tuple(training.response(r, new, block) for block in blocks)
             ratios[r] = replace(
-                old,
-                shares=(*old.shares, shares),
-                responses=(*old.responses, responses),
-                constants=np.pad(old.constants, ((0, 1), (0, 0))),
-            )
+                old, shares=(*old.shares, shares), responses=(*old.responses, responses)
+            ).in_one_cell()
         return replace(self, ratios=ratios)
+
+    def in_cells(self, n: int, events: MovedEvents) -> RegionModel:
+        """The model with at most n cells in each unbinned region, of equal signal and no constants.
+
+        `events` are those that expectations are measured with.
+        """
+        ratios = {}
+        for r, old in self.ratios.items():
+            here = events.at({}, r)
+            amounts = np.bincount(here.process, here.weights * here.labels, self.n_processes)
+            signal = int(np.argmax(amounts))
+            own = grouped(here, [[signal]])
+            g = old.shares_at(self.inputs(own.values))[signal]
+            none = np.zeros((1, self.n_processes, len(self.polynomials.exponents)))
+            cells = Cells.of_equal_signal(signal, g, own.weights.astype(np.float64), n, none)
+            ratios[r] = replace(old, cells=cells)
+        return replace(self, ratios=ratios)
+
+    @property
+    def _sizes(self) -> list[int]:
+        """Cells of each bin: one where the region is not unbinned."""
+        sizes = [len(self.ratios[r].cells) for r in self.regions.unbinned]
+        return sizes + [1] * (len(self.regions.bins) - len(sizes))
+
+    @property
+    def _first_cells(self) -> npt.NDArray[np.int64]:
+        """Numbers of the first cells of the bins."""
+        return np.concatenate([[0], np.cumsum(self._sizes)[:-1]])
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of all bins."""
+        return sum(self._sizes)
+
+    def cells(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+        """The cell of each event, in the order of `bins`, (n_features, n) to (n,).
+
+        Raises
+        ------
+        FitError
+            If a feature or an output is NaN or infinite.
+        """
+        bins = self.bins(values)
+        cells = self._first_cells[bins]
+        for i, region in enumerate(self.regions.unbinned):
+            own = self.ratios[region]
+            for at in _pieces(np.flatnonzero(bins == i)):
+                cells[at] += own.cells.of(own.shares_at(self.inputs(values[:, at])))
+        return cells
 
     def balanced(
         self, surfaces: Surfaces, nuisances: Sequence[Nuisance], events: MovedEvents
     ) -> tuple[RegionModel, Surfaces]:
         """The model whose responses follow what `surfaces` expect, and what it then expects itself.
 
-        Constants make the responses, summed over events, follow the expectations of simulation as
-        far as their monomials can. The likelihood of events must be one of a density, whose
-        integral is what is expected: where they cannot follow, it is their own sum that counts, or
-        a fit would run away to where the two part. So the expectations of the unbinned regions are
-        polynomials through these sums.
+        Constants make the responses, summed over the events of a cell, follow the expectations of
+        simulation as far as their monomials can. The likelihood of events must be one of a
+        density, whose integral is what is expected: where they cannot follow, it is their own sum
+        that counts, or a fit would run away to where the two part. So the expectations of the
+        unbinned regions are polynomials through these sums.
 
-        `nuisances` are those there are; `events` those that expectations were measured with.
+        Parameters
+        ----------
+        surfaces
+            What is expected in cells.
+        nuisances
+            Those there are.
+        events
+            Those that expectations were measured with.
+
+        Returns
+        -------
+        The model, and what it expects in bins.
         """
+        first = self._first_cells
+        in_bins = surfaces.summed(first)
         shapes = self.polynomials.shapes
         if not shapes:
-            return self, surfaces
+            return self, in_bins
         by_name = {n.name: n for n in nuisances}
         points = np.concatenate(design([by_name[name] for name in surfaces.shapes]))
         basis = monomials((points - surfaces.origins) / surfaces.units, surfaces.exponents)
         expected = surfaces.coefficients @ basis.T
         in_order = points[:, [surfaces.shapes.index(name) for name in shapes]]
-        ratios, coefficients = dict(self.ratios), surfaces.coefficients.copy()
+        ratios, coefficients = dict(self.ratios), in_bins.coefficients.copy()
         for bin_, region in enumerate(self.regions.unbinned):
             here = events.at({}, region)
             for p in range(self.n_processes):
                 own = grouped(here, [[p]])
-                if own.n_events == 0 or surfaces.nominal[p, bin_] <= 0:
+                if own.n_events == 0 or in_bins.nominal[p, bin_] <= 0:
                     continue
-                given = self.inputs(own.values), own.weights, in_order
-                ratios[region] = ratios[region].balanced(p, *given, expected[p, bin_])
-                sums = ratios[region].log_yields(p, *given)
+                given = self.inputs(own.values)
+                cell = ratios[region].cells.of(ratios[region].shares_at(given))
+                for c in np.unique(cell):
+                    if surfaces.nominal[p, first[bin_] + c] > 0:
+                        at = cell == c
+                        known = np.ascontiguousarray(given[:, at]), own.weights[at], in_order
+                        ratios[region] = ratios[region].balanced(p, c, *known, expected[p, first[bin_] + c])  # fmt: skip
+                sums = ratios[region].log_yields(p, given, own.weights, in_order)
                 coefficients[p, bin_] = np.linalg.lstsq(basis, sums, rcond=None)[0]
-        return replace(self, ratios=ratios), replace(surfaces, coefficients=coefficients)
+        return replace(self, ratios=ratios), replace(in_bins, coefficients=coefficients)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the networks, a file each, and give the JSON object that `load` needs.
@@ -261,6 +325,10 @@ class RegionModel:
         if any(not _alike(own, model._first) for own in ratios.values()):
             raise DataError("the saved networks do not fit together: train again")
         return model
+
+
+def _pieces(at: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    return np.array_split(at, max(1, -(-len(at) // _AT_ONCE)))
 
 
 def _alike(a: RegionRatios, b: RegionRatios) -> bool:

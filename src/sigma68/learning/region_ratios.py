@@ -6,7 +6,7 @@ each process a network, or several, gives what nuisance parameters do to its den
     S_p(x | nu) = exp(sum_t (D_pt(x) + c_pt) m_t(nu)),
 
 where the constants c make the sum of w S over simulated events follow what simulation expects in
-the region (`balanced`). A new nuisance parameter is one more network per process, whose monomials
+each cell of the region (`response_cells`). A new nuisance parameter is one more network per process, whose monomials
 are appended: S_p becomes S_p S'_p. A new background is a classifier of it against all the others,
 with r(x) its expected density over theirs, and its own responses: shares g_p / (1 + r) and
 r / (1 + r) (Ghosh, Benato et al., arXiv:2505.05544, "refinable").
@@ -28,6 +28,7 @@ from sigma68.learning.input_maps import InputMaps
 from sigma68.learning.isotonic import Calibration
 from sigma68.learning.network import Layer, Network
 from sigma68.learning.ratios import RatioNetwork
+from sigma68.learning.response_cells import Cells
 from sigma68.types import FloatArray
 
 __all__ = ["RegionRatios", "Shares", "joined", "silent"]
@@ -94,13 +95,13 @@ class RegionRatios:
     responses
         Of each process, networks of one process whose monomials follow each other: the same
         nuisances in the same order for all processes.
-    constants
-        c, (K, T).
+    cells
+        Where constants c are added to the responses.
     """
 
     shares: tuple[Shares, ...]
     responses: tuple[tuple[RatioNetwork, ...], ...]
-    constants: Floats
+    cells: Cells
 
     @property
     def n_processes(self) -> int:
@@ -119,26 +120,30 @@ class RegionRatios:
         FitError
             If an input or an output is NaN or infinite.
         """
+        g = self.shares_at(inputs)
+        cells = self.cells.of(g)
+        d = [self._responses(p, inputs, cells) for p in range(self.n_processes)]
+        return g, np.stack(d)
+
+    def shares_at(self, inputs: FloatArray) -> Float32:
+        """Shares g (K, N) at inputs (n_inputs, N); raises as `evaluate`."""
         g = self.shares[0].evaluate(inputs)
         for added in self.shares[1:]:
             old, new = added.evaluate(inputs)
             g = np.concatenate([g * old, new[None]])
-        k, n_terms = self.constants.shape
-        d = np.empty((k, n_terms, inputs.shape[1]), np.float32)
-        for p, networks in enumerate(self.responses):
-            at = 0
-            for network in networks:
-                own = network.evaluate(inputs)[1][0]
-                d[p, at : at + len(own)] = own
-                at += len(own)
-        d += self.constants.astype(np.float32)[:, :, None]
-        return g, d
+        return g
 
     def response_of(self, process: int, inputs: FloatArray) -> Float32:
         """D + c of one process, (T, N), at inputs (n_inputs, N)."""
-        parts = [network.evaluate(inputs)[1][0] for network in self.responses[process]]
-        stacked = np.concatenate(parts) if parts else np.empty((0, inputs.shape[1]), np.float32)
-        d: Float32 = stacked + self.constants[process].astype(np.float32)[:, None]
+        return self._responses(process, inputs, self.cells.of(self.shares_at(inputs)))
+
+    def _responses(self, process: int, inputs: FloatArray, cells: npt.NDArray[np.int64]) -> Float32:
+        d = self.cells.at(cells, process)
+        at = 0
+        for network in self.responses[process]:
+            own = network.evaluate(inputs)[1][0]
+            d[at : at + len(own)] += own
+            at += len(own)
         return d
 
     def log_yields(
@@ -170,23 +175,28 @@ class RegionRatios:
     def balanced(
         self,
         process: int,
+        cell: int,
         inputs: FloatArray,
         weights: Floats,
         points: Floats,
         log_expected: Floats,
     ) -> RegionRatios:
-        """The same with the constants of a process fitted to expected events.
+        """The same with the constants of a process in a cell fitted to expected events.
 
-        Parameters as of `log_yields`, and the logarithm of the events that simulation expects at
-        the points over those where all are off, (D,).
+        Parameters as of `log_yields`, of events in the cell, and the logarithm of the events that
+        simulation expects there at the points over those where all are off, (D,).
         """
         p = self.polynomials
         m = np.stack([p.monomials((row - p.origins) / p.units) for row in points])
         learned = self.log_yields(process, inputs, weights, points)
         more, *_ = np.linalg.lstsq(m, log_expected - learned, rcond=None)
-        constants = self.constants.copy()
-        constants[process] += more
-        return replace(self, constants=constants)
+        constants = self.cells.constants.copy()
+        constants[cell, process] += more
+        return replace(self, cells=replace(self.cells, constants=constants))
+
+    def in_one_cell(self) -> RegionRatios:
+        """The same without constants."""
+        return replace(self, cells=Cells.one(self.n_processes, len(self.polynomials.exponents)))
 
     def networks(self) -> Iterator[tuple[str, RatioNetwork]]:
         """Every network with a name of its own in the region."""
@@ -199,7 +209,7 @@ class RegionRatios:
     def to_json(self) -> dict[str, Any]:
         """What `from_parts` needs besides the networks' bytes."""
         return {
-            "constants": self.constants.tolist(),
+            "cells": self.cells.to_json(),
             "shares": [
                 {"of": s.of, "even": s.even.tolist(), "calibration": s.calibration.to_json()}
                 for s in self.shares
@@ -229,24 +239,23 @@ class RegionRatios:
                 tuple(networks[f"response{k}-{i}"] for i in range(n)) for k, n in enumerate(counts)
             )
             classifiers = [networks[f"shares{i}"] for i in range(len(parts))]
-            constants = np.asarray(document["constants"], np.float64).reshape(len(counts), -1)
+            cells = document["cells"]
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the saved ratios are damaged ({error!r}): train again") from error
         shares = tuple(
             Shares(network, Calibration.from_json(calibration, network.n_processes), of, even)
             for network, (of, even, calibration) in zip(classifiers, parts, strict=True)
         )
-        if not shares or not responses or not _fits(shares, responses, constants):
+        if not shares or not responses or not _fits(shares, responses):
             raise DataError("the saved ratios do not fit together: train again")
-        return cls(shares, responses, constants)
+        n_terms = len(joined([n.polynomials for n in responses[0]]).exponents)
+        return cls(shares, responses, Cells.from_json(cells, len(responses), n_terms))
 
 
 _MOST = 20.0
 
 
-def _fits(
-    shares: Sequence[Shares], responses: Sequence[Sequence[RatioNetwork]], constants: Floats
-) -> bool:
+def _fits(shares: Sequence[Shares], responses: Sequence[Sequence[RatioNetwork]]) -> bool:
     """Whether processes and monomials are the same everywhere."""
     processes = len(shares[0].even) + len(shares) - 1
     if processes != len(responses) or any(len(s.even) != 2 for s in shares[1:]):
@@ -262,8 +271,7 @@ def _fits(
         same = p.shapes == first.shapes and np.array_equal(p.exponents, first.exponents)
         if not same or any(n.n_processes != 1 for n in networks):
             return False
-    fits = constants.shape == (processes, len(first.exponents))
-    return fits and bool(np.isfinite(constants).all())
+    return True
 
 
 def joined(parts: Sequence[Polynomials]) -> Polynomials:

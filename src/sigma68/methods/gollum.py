@@ -70,6 +70,8 @@ class Gollum(RatioMethod):
         Whether intervals are cut at the parameter's range, where the truth must lie.
     max_moved_rows
         At most so many events are moved to measure what nuisances do to expectations.
+    cells
+        Of equal signal in each unbinned region, in which responses follow simulation.
     passes, response_passes
         Over the events, of classifiers and of responses.
     max_train_rows, max_response_rows, rows, points, min_events
@@ -97,6 +99,7 @@ class Gollum(RatioMethod):
         rows: int | None = 150_000,
         points: int = 32,
         min_events: int = 300,
+        cells: int = 10,
         units: int = RatioSettings.units,
         hidden_layers: int = RatioSettings.hidden_layers,
         batch: int = RatioSettings.batch,
@@ -117,7 +120,9 @@ class Gollum(RatioMethod):
             reach=reach,
             threads=threads,
         )
-        self.max_moved_rows = max_moved_rows
+        self.max_moved_rows, self.cells = max_moved_rows, cells
+        if cells < 1:
+            raise SettingsError(f"cells={cells}: give at least 1")
 
         def network(own_passes: int) -> RatioSettings:
             return RatioSettings(
@@ -251,6 +256,7 @@ class Gollum(RatioMethod):
             "mc_errors": self.mc_errors,
             "clip": self.clip,
             "max_moved_rows": self.max_moved_rows,
+            "cells": self.cells,
             "passes": self.training.classifier.passes,
             "response_passes": self.training.response.passes,
             **{name: getattr(self.training, name) for name in _OF_TRAINING},
@@ -300,13 +306,15 @@ class Gollum(RatioMethod):
     ) -> None:
         """Measure expectations, and make the responses follow them."""
         scaling = {name for names in (factors or {}).values() for name in names}
+        if model.polynomials.shapes:
+            model = model.in_cells(self.cells, training.kept_out)
         measurement, _ = measure_templates(
             self.task,
             training.calibration,
-            lambda values: model.bins(values).astype(np.float32),
+            lambda values: model.cells(values).astype(np.float32),
             [n.name for n in self.profiled if n.name not in scaling],
             BinChoice(),
-            edges=np.arange(len(self.regions.bins) - 1, dtype=np.float32) + np.float32(0.5),
+            edges=_between(model.n_cells),
             max_moved_rows=self.max_moved_rows,
             progress=progress,
         )
@@ -314,4 +322,10 @@ class Gollum(RatioMethod):
             own = Factors(tuple(factors[name] for name in measurement.processes))
             measurement = replace(measurement, factors=own)
         model, surfaces = model.balanced(measurement.surfaces, self.profiled, training.kept_out)
-        self.take(model, replace(measurement, surfaces=surfaces))
+        edges = _between(len(self.regions.bins))
+        self.take(model, replace(measurement, surfaces=surfaces, edges=edges))
+
+
+def _between(n: int) -> npt.NDArray[np.float32]:
+    """Edges that part the numbers 0 to n - 1."""
+    return np.arange(n - 1, dtype=np.float32) + np.float32(0.5)
