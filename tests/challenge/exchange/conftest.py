@@ -118,9 +118,42 @@ def fill(store: Store, tmp_path: Path) -> None:
             by=organiser,
             now=NOW,
         )
+        other = challenges.create(
+            session, "maps", "Maps", "lensing", NOW, by=organiser, takes="results"
+        )
+        given_away = phases.add(
+            session,
+            other,
+            phases.PhaseSettings("Given away", NOW, NOW + timedelta(days=30), sets=20, toys=1),
+            by=organiser,
+            now=NOW,
+        )
+        add_observations(session, store, given_away, zipped, toys)
         # A number that points ahead of itself must come back as well.
         team = teams.create(session, challenge, ann, "Tail catchers", NOW)
         add_work(session, store, team, ann, organiser, public, final, zipped, toys)
+
+
+def add_observations(session, store, phase, zipped, toys) -> None:  # type: ignore[no-untyped-def]
+    """A file that a phase gives away, and its truths."""
+    store.files.put("observations/one.npz", zipped)
+    store.files.put("truths/one.parquet", toys, private=True)
+    session.add(
+        tables.Observations(
+            phase_id=phase.id,
+            name="maps.npz",
+            file="observations/one.npz",
+            sha256="0" * 64,
+            n_bytes=2560,
+            n_observations=20,
+            made=NOW,
+        )
+    )
+    session.flush()
+    session.add(
+        tables.ObservationTruths(phase_id=phase.id, file="truths/one.parquet", sha256="e" * 64)
+    )
+    session.flush()
 
 
 def add_work(session, store, team, ann, organiser, public, final, zipped, toys) -> None:  # type: ignore[no-untyped-def]

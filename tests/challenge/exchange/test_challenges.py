@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from sigma68.challenge.exchange import ingest, scoring
 from sigma68.challenge.exchange.bundle_read import open_bundle
@@ -42,6 +43,10 @@ def challenge_of(store: Store, slug: str) -> Challenge:
         return found
 
 
+def _higgs(session: Session) -> Challenge:
+    return session.scalars(select(Challenge).where(Challenge.slug == "higgs-uncertainty")).one()
+
+
 def columns(row: Challenge | Page | Phase, *left_out: str) -> dict[str, object]:
     names = [column.name for column in row.__table__.columns]
     return {name: getattr(row, name) for name in names if name not in {"id", *left_out}}
@@ -53,7 +58,7 @@ def test_a_challenge_comes_back_from_a_bundle_as_it_was(full_store: Store, tmp_p
     logo.write_bytes(PNG)
     full_store.files.put("logos/one.png", logo)
     with full_store.write() as session:
-        made = session.scalars(select(Challenge)).one()
+        made = _higgs(session)
         made.logo, made.summary, made.source = "logos/one.png", AWKWARD, "standard:1"
         made.phases[0].closes = made.phases[1].opens
         made.phases[0].updates, made.phases[1].parts = "daily", 3
@@ -219,7 +224,7 @@ def test_a_submission_that_cannot_be_judged_says_why(
 
 def test_a_challenge_without_pages_or_logo_can_go(full_store: Store, tmp_path: Path) -> None:
     with full_store.write() as session:
-        made = session.scalars(select(Challenge)).one()
+        made = _higgs(session)
         made.pages.clear()
     path = export_bundle(full_store, "higgs-uncertainty", tmp_path / "out.zip", image=IMAGE)
     told = open_bundle(path, tmp_path / "work").challenge
@@ -233,10 +238,12 @@ def test_what_cannot_go_is_refused(full_store: Store, tmp_path: Path) -> None:
     out = tmp_path / "out.zip"
     with pytest.raises(ExchangeError, match="no challenge 'nothing'"):
         export_bundle(full_store, "nothing", out, image=IMAGE)
+    with pytest.raises(ExchangeError, match="maps takes results"):
+        export_bundle(full_store, "maps", out, image=IMAGE)
     with pytest.raises(ExchangeError, match="name an image"):
         export_bundle(full_store, "higgs-uncertainty", out)
     with full_store.write() as session:
-        session.scalars(select(Challenge)).one().source = str(tmp_path)
+        _higgs(session).source = str(tmp_path)
     with pytest.raises(ExchangeError, match="a container has not got"):
         export_bundle(full_store, "higgs-uncertainty", out, image=IMAGE)
     export_bundle(full_store, "higgs-uncertainty", out, image=IMAGE, source="/data/events.parquet")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from sigma68.challenge.rules import submissions
+from sigma68.challenge.rules import uploads
 from sigma68.challenge.store.tables import Submission
 from sigma68.challenge.web.app import _takes_files
 from sigma68.challenge.web.limits import Limiter
@@ -86,9 +86,9 @@ def test_an_upload_counts_when_it_has_come(site: Site, monkeypatch: pytest.Monke
 def test_few_uploads_are_unpacked_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = Program(site, "ann")
     ann("POST", "challenges/small/team", 201, json={"name": "Bees"})
-    monkeypatch.setattr(submissions, "_UNPACKING", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(submissions, "_UNPACKING_S", 0.0)
-    with submissions._UNPACKING:
+    monkeypatch.setattr(uploads, "_UNPACKING", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(uploads, "_UNPACKING_S", 0.0)
+    with uploads._UNPACKING:
         told = ann("POST", "challenges/small/submissions", 503, content=zipped())
     assert "other uploads" in told["error"]
     ann("POST", "challenges/small/submissions", 422, content=b"no zip")

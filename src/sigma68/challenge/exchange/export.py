@@ -21,7 +21,7 @@ import sigma68
 from sigma68.challenge.exchange.fields import utc
 from sigma68.challenge.exchange.manifest import Listed, Manifest, listed, write_manifest
 from sigma68.challenge.exchange.table_files import FORMATS, Format, table_files, write_toys
-from sigma68.challenge.store.tables import Base, Challenge, Entry, Piece, Result
+from sigma68.challenge.store.tables import Base, Challenge, Entry, Observations, Piece, Result
 from sigma68.errors import ExchangeError
 from sigma68.files import explained, make_folder, replacing
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NEVER", "SECRET_COLUMNS", "SECRET_TABLES", "export_all"]
 
-NEVER: Final = ("credentials", "tokens")
-"""Tables that no export holds: hashes of passwords and of keys to the API."""
+NEVER: Final = ("credentials", "tokens", "observation_truths")
+"""Tables that no export holds: hashes of passwords and keys, and truths that a seed gives again."""
 
 SECRET_TABLES: Final = ("phase_secrets",)
 SECRET_COLUMNS: Final = {"teams": frozenset({"invite_code"})}
@@ -112,13 +112,13 @@ def _is_exported(table: Table, secrets: bool) -> bool:
 
 
 def _left_out(secrets: bool) -> tuple[str, ...]:
-    always = "hashes of passwords and of API tokens"
-    return (always,) if secrets else (always, "seeds of phases", "invite codes of teams")
+    always = ("hashes of passwords and of API tokens", "truths of observations given away")
+    return always if secrets else (*always, "seeds of phases", "invite codes of teams")
 
 
 def _keys(session: Session) -> list[str]:
     """The keys of all files that rows name, each once, in order."""
-    columns = (Entry.file, Result.toys, Piece.toys, Challenge.logo)
+    columns = (Entry.file, Result.toys, Piece.toys, Challenge.logo, Observations.file)
     found: set[str] = set()
     for column in columns:
         found |= {key for key in session.scalars(select(column)) if key is not None}

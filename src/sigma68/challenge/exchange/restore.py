@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from sigma68.challenge.exchange.export import NEVER, SECRET_COLUMNS
 from sigma68.challenge.exchange.manifest import Manifest, read_manifest
 from sigma68.challenge.exchange.rows import from_plain
-from sigma68.challenge.store.tables import Base, Phase, PhaseSecret
+from sigma68.challenge.store.tables import Base, Observations, Phase, PhaseSecret
 from sigma68.errors import ExchangeError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def import_all(store: Store, folder: Path, *, progress: Progress | None = None) 
     """Take the export in `folder` into `store`, which must be empty.
 
     Users come without passwords. Where the export has no secrets, teams get new invite codes, and
-    phases new seeds, but for a final that had begun: its toys were drawn from the old one.
+    phases new seeds, but for a final that had begun and a phase that gave observations away: what
+    they show was drawn from the old one.
 
     Raises
     ------
@@ -166,8 +167,10 @@ def _rows(table: Table, folder: Path, manifest: Manifest) -> Iterator[dict[str, 
 
 def _new_seeds(session: Session) -> None:
     phases = session.execute(select(Phase.id, Phase.kind, Phase.started)).all()
+    given_away = set(session.scalars(select(Observations.phase_id)))
     for number, kind, started in phases:
-        if kind == "public" or started is None:
+        # What was given away came from the old seed.
+        if number not in given_away and (kind == "public" or started is None):
             session.add(PhaseSecret(phase_id=number, seed=secrets.token_hex(_SEED_BYTES)))
     session.flush()
 

@@ -88,7 +88,7 @@ def export_bundle(
     Raises
     ------
     ExchangeError
-        If there is no such challenge, Codabench would refuse it, its events are a file that a
+        If there is no such challenge or it takes results, Codabench would refuse it, its events are a file that a
         container has not got, or no image is named.
     OutputError
         If the bundle cannot be written.
@@ -100,6 +100,10 @@ def export_bundle(
         challenge = session.scalar(select(Challenge).where(Challenge.slug == slug))
         if challenge is None:
             raise ExchangeError(f"there is no challenge {slug!r} on this server")
+        if challenge.takes != "code":
+            raise ExchangeError(
+                f"{slug} takes {challenge.takes}, and a bundle's programs run code: export it instead"
+            )
         folder = Path(scratch)
         kept = challenge.bundle
         image = image or kept.get("docker_image")

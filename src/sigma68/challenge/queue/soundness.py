@@ -16,7 +16,17 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from sigma68.challenge.queue.jobs import MOST_ATTEMPTS
-from sigma68.challenge.store.tables import Challenge, Entry, Job, Phase, Piece, Result, Submission
+from sigma68.challenge.store.tables import (
+    Challenge,
+    Entry,
+    Job,
+    Observations,
+    ObservationTruths,
+    Phase,
+    Piece,
+    Result,
+    Submission,
+)
 from sigma68.errors import DataError
 
 if TYPE_CHECKING:
@@ -164,7 +174,12 @@ def _pieces(session: Session, final: Phase, parts: list[Job]) -> Iterator[str]:
 def _named(session: Session) -> dict[str, str | None]:
     """The keys of all files that rows name, each with the SHA-256 it must have, if one is kept."""
     named: dict[str, str | None] = {}
-    for query in (select(Entry.file, Entry.sha256), select(Result.toys, Result.sha256)):
+    for query in (
+        select(Entry.file, Entry.sha256),
+        select(Result.toys, Result.sha256),
+        select(Observations.file, Observations.sha256),
+        select(ObservationTruths.file, ObservationTruths.sha256),
+    ):
         for key, sha256 in session.execute(query):
             named[key] = sha256
     for column in (Piece.toys, Challenge.logo):

@@ -22,6 +22,7 @@ from sigma68.challenge.queue.merge import merge
 from sigma68.challenge.queue.outcome import Costs, Outcome, outcome_of
 from sigma68.challenge.queue.pulse import Pulse
 from sigma68.challenge.queue.work import Work, Worked, end_judging, end_part, work_of
+from sigma68.challenge.results.score import is_for_results, scored
 from sigma68.challenge.rules import finals
 from sigma68.errors import Sigma68Error
 from sigma68.files import make_folder
@@ -148,7 +149,12 @@ class Worker:
                 outcomes = merge(self.store, held, folder, stop)
                 return self._end_judging(held, outcomes, stop)
         with self.store.read() as session:
-            work = work_of(session, held, self.isolate)
+            work = None if is_for_results(session, held) else work_of(session, held, self.isolate)
+        if work is None:
+            with self._workplace(f"results-{held.name}") as folder, pulse:
+                key = f"toys/results-{held.job_id}-{held.name[:12]}.parquet"
+                outcome = scored(self.store, held, folder, key)
+                return self._end_judging(held, [] if outcome is None else [outcome], stop)
         # Named after the seed, which nothing else has: not after a number that another has, too.
         with self._workplace(f"job-{work.plan.to_json()['seed_fingerprint']}") as folder, pulse:
             verdicts = self._judged(work, held.total, folder, pulse, stop) if work.entries else []

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session, selectinload
 
 from sigma68.challenge.rules.accounts import require_organiser
 from sigma68.challenge.rules.audit import record
+from sigma68.challenge.rules.observations import results_task
 from sigma68.challenge.rules.refusals import ConflictError, NotFoundError, RefusedError
 from sigma68.challenge.rules.texts import line, paragraphs
-from sigma68.challenge.store.tables import Challenge, Page, User
+from sigma68.challenge.store.tables import Challenge, Page, Takes, User
 
 __all__ = [
     "by_slug",
@@ -42,9 +43,12 @@ def create(
     *,
     by: User,
     source: str | None = None,
+    takes: Takes = "code",
     **settings: Any,
 ) -> Challenge:
     """A new challenge without phases; `settings` are those that `edit` takes.
+
+    `takes` says for good whether code or results are handed in.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def create(
     SettingsError
         If there is no such task.
     RefusedError
-        If something is not what it must be.
+        If something is not what it must be, or results are nothing that the task takes.
     ConflictError
         If the slug (the name in addresses) is taken.
     """
@@ -64,11 +68,17 @@ def create(
         raise RefusedError(f"{slug!r} cannot stand in an address: use small letters, digits and -")
     if session.scalar(select(Challenge.id).where(Challenge.slug == slug)) is not None:
         raise ConflictError(f"there is a challenge {slug!r} already: choose another name")
-    load_task(task)
+    if takes == "results":
+        results_task(task)
+    elif takes == "code":
+        load_task(task)
+    else:
+        raise RefusedError(f"a challenge takes code or results, not {takes!r}")
     challenge = Challenge(
         slug=slug,
         title=line(title, "a title", most=200),
         task=task,
+        takes=takes,
         source=source,
         created=now,
         phases=[],

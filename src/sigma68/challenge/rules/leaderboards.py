@@ -137,7 +137,7 @@ def leaderboard(
     """
     is_organiser = viewer is not None and viewer.role == "organiser"
     until = now if is_organiser else shown_until(phase, now)
-    indicative = phase.kind == "public"
+    indicative = phase.kind == "public" and phase.challenge.takes == "code"
     if until is None:
         why = f"scores are hidden until {phase.name!r} closes at {phase.closes:%Y-%m-%d %H:%M} UTC"
         return Leaderboard((), why, indicative, now, ())
@@ -283,6 +283,8 @@ def _groups(
 ) -> tuple[tuple[str, ...], ...]:
     if not names:
         return ()
+    if phase.challenge.takes == "results":
+        return _groups_of_results(session, phase, names, memory)
     missing = [int(n) for n in names if phase.kind == "final" or int(n) not in memory.scores]
     loaded = {
         submission_id: unpacked(sums)
@@ -308,6 +310,17 @@ def _groups(
         return tuple((name,) for name in names)
     scores = {name: memory.scores[int(name)] for name in names}
     return tie_groups(names, scores, phase.sets)
+
+
+def _groups_of_results(
+    session: Session, phase: Phase, names: tuple[str, ...], memory: _Memory
+) -> tuple[tuple[str, ...], ...]:
+    """Ties among results: all answered the same observations, which were resampled alike."""
+    missing = [int(name) for name in names if int(name) not in memory.scores]
+    query = select(Result.submission_id, Result.sums).where(Result.submission_id.in_(missing))
+    for submission_id, sums in session.execute(query):
+        memory.scores[submission_id] = np.frombuffer(sums, dtype="<f8")
+    return tie_groups(names, {name: memory.scores[int(name)] for name in names}, phase.sets)
 
 
 def _row(result: Result, team_id: int, submitted: datetime) -> LeaderboardRow:
@@ -338,6 +351,8 @@ def _row(result: Result, team_id: int, submitted: datetime) -> LeaderboardRow:
 
 def _notes(phase: Phase, rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
     notes = []
+    if phase.challenge.takes == "results":
+        return ("All teams answer the same observations, which are resampled for errors and ties.",)
     if phase.kind == "public":
         notes.append(
             "Every entry saw pseudo-experiments of its own, so that places and ties are rough; the "

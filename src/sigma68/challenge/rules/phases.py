@@ -20,6 +20,7 @@ from sigma68.challenge.rules.texts import line
 from sigma68.challenge.store.tables import Challenge, Phase, PhaseSecret, Submission, User
 
 __all__ = [
+    "FEWEST_OBSERVATIONS",
     "PhaseSettings",
     "State",
     "add",
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 State = Literal["before", "open", "closed"]
+
+FEWEST_OBSERVATIONS = 20
+"""How many a phase that takes results must give away: its scores are resampled."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,8 @@ def edit(
     RefusedError
         If a setting is not what it must be.
     ConflictError
-        If kind, sets, toys, nuisances, parts or origin are to change and it has submissions.
+        If kind, sets, toys, nuisances, parts or origin are to change and it has submissions, or
+        observations that are given away.
     """
     require_organiser(by)
     challenge = phase.challenge
@@ -162,6 +167,11 @@ def edit(
     changed = sorted(name for name, value in columns.items() if getattr(phase, name) != value)
     fixed = {"kind", "sets", "toys", "nuisances", "draws_from", "parts"} & set(changed)
     used = select(Submission.id).where(Submission.phase_id == phase.id).limit(1)
+    if fixed and phase.observations is not None:
+        raise ConflictError(
+            f"{', '.join(sorted(fixed))} cannot change any more, since its observations were made "
+            "by it: add another phase"
+        )
     if fixed and session.scalar(used) is not None:
         raise ConflictError(
             f"{', '.join(sorted(fixed))} cannot change any more, since entries were judged by it: "
@@ -209,6 +219,25 @@ def secret_seed(session: Session, phase: Phase) -> int:
     return int(found.seed, 16)
 
 
+def _check_for_results(settings: PhaseSettings) -> None:
+    """Every observation is a set of its own: several of one truth would tell of each other."""
+    if settings.kind != "public":
+        raise RefusedError(
+            "nothing can be run again on other observations where results are handed in: add a "
+            "phase that teams hand in to, with scores hidden until it closes"
+        )
+    if settings.toys != 1:
+        raise RefusedError(
+            "where results are handed in, every observation has a truth of its own: give their "
+            "number as sets, and 1 toy per set"
+        )
+    if settings.sets < FEWEST_OBSERVATIONS:
+        raise RefusedError(
+            f"{settings.sets} observations are too few for a score with an error: give at least "
+            f"{FEWEST_OBSERVATIONS}"
+        )
+
+
 def _columns(settings: PhaseSettings) -> dict[str, Any]:
     columns = dict(vars(settings))
     columns["nuisances"] = list(settings.nuisances)
@@ -231,6 +260,8 @@ def _check(
         raise RefusedError("a phase must close after it opens")
     if settings.parts > settings.sets:
         raise RefusedError(f"{settings.sets} sets cannot be cut into {settings.parts} parts")
+    if challenge.takes == "results":
+        _check_for_results(settings)
     known = [nuisance.name for nuisance in load_task(challenge.task).nuisances]
     strange = sorted(set(settings.nuisances) - set(known))
     if strange:

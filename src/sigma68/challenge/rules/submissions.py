@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-import tempfile
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +15,8 @@ from sigma68.challenge.queue.jobs import enqueue
 from sigma68.challenge.rules import phases
 from sigma68.challenge.rules.accounts import require_organiser
 from sigma68.challenge.rules.audit import record
+from sigma68.challenge.rules.observations import why_none
 from sigma68.challenge.rules.refusals import (
-    BusyError,
     ConflictError,
     ForbiddenError,
     QuotaError,
@@ -27,6 +24,7 @@ from sigma68.challenge.rules.refusals import (
 )
 from sigma68.challenge.rules.teams import membership_of, team_of
 from sigma68.challenge.rules.texts import line
+from sigma68.challenge.rules.uploads import look_at, wanted_of
 from sigma68.challenge.store.tables import (
     Choice,
     Entry,
@@ -41,7 +39,6 @@ from sigma68.errors import EntryError
 
 if TYPE_CHECKING:
     from sigma68.challenge.archive import Limits
-    from sigma68.challenge.opening import Entry as OpenedEntry
     from sigma68.challenge.store.stores import Store
 
 __all__ = [
@@ -56,10 +53,6 @@ __all__ = [
     "restart",
     "submit",
 ]
-
-# Each may take as much of the disk as the largest entry, and a while.
-_UNPACKING = threading.BoundedSemaphore(4)
-_UNPACKING_S = 10.0
 
 FAILED_UPLOADS_A_DAY = 20
 """How many uploads that are no entry a team may make in a day, counted apart."""
@@ -97,6 +90,8 @@ def submit(
 ) -> int:
     """Take the zip at `upload`, called `name` by its author, into a phase; its submission's id.
 
+    It is an entry, or results where the challenge takes these.
+
     The one function here that takes the whole `store` and commits: the file is stored whole
     before the row that names it is written. `upload` itself is left alone. A zip that is no
     entry is counted among the team's failed uploads.
@@ -119,8 +114,9 @@ def submit(
     shown = line(name.rpartition("/")[2], "a file's name", most=200)
     with store.read() as session:
         team_id = _may_submit(session, phase_id, user_id, now).id
+        wanted = wanted_of(phases.find(session, phase_id))
     try:
-        opened, sha256 = _opened(upload, limits)
+        looked = look_at(upload, wanted, limits)
     except EntryError as error:
         with store.write() as session:
             session.add(
@@ -145,10 +141,10 @@ def submit(
                 user_id=user_id,
                 name=shown,
                 file=key,
-                sha256=sha256,
-                fingerprint=opened.fingerprint,
-                n_files=opened.n_files,
-                n_bytes=opened.n_bytes,
+                sha256=looked.sha256,
+                fingerprint=looked.fingerprint,
+                n_files=looked.n_files,
+                n_bytes=looked.n_bytes,
                 created=now,
             )
             return _queued(session, phases.find(session, phase_id), team, entry, user_id, now)
@@ -322,7 +318,8 @@ def _may_submit(
         session.refresh(team, with_for_update=True)
     found = allowance(session, phase, team.id, now)
     if found.reason is not None:
-        is_limit = phase.kind == "public" and phases.state(phase, now) == "open"
+        is_open = phase.kind == "public" and phases.state(phase, now) == "open"
+        is_limit = is_open and why_none(phase.challenge, phase) is None
         raise (QuotaError if is_limit else ConflictError)(found.reason)
     return team
 
@@ -343,28 +340,16 @@ def _why_not(phase: Phase, found: Allowance, now: datetime) -> str | None:
             f"next day begins at {found.next_day:%Y-%m-%d %H:%M} UTC"
         )
     if found.failed_uploads >= FAILED_UPLOADS_A_DAY:
-        return (
-            f"{found.failed_uploads} uploads of your team were no entry today: run `sigma68 entry "
-            f"check` on yours, and try again after {found.next_day:%Y-%m-%d %H:%M} UTC"
+        what, look = (
+            ("results", "see what the page of the data says of them")
+            if phase.challenge.takes == "results"
+            else ("entry", "run `sigma68 entry check` on yours")
         )
-    return None
-
-
-def _opened(upload: Path, limits: Limits | None) -> tuple[OpenedEntry, str]:
-    """What is in a zip, looked at in a folder that is gone afterwards, and the zip's SHA-256."""
-    from sigma68.challenge.opening import open_entry
-
-    if not upload.is_file():
-        raise EntryError(f"{upload.name} is no zip: zip the folder that holds model.py")
-    with upload.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if not _UNPACKING.acquire(timeout=_UNPACKING_S):
-        raise BusyError("the server is looking at other uploads: try again in a minute")
-    try:
-        with tempfile.TemporaryDirectory(prefix="sigma68-unpacked-") as folder:
-            return open_entry(upload, Path(folder), limits=limits), sha256
-    finally:
-        _UNPACKING.release()
+        return (
+            f"{found.failed_uploads} uploads of your team were no {what} today: {look}, and try "
+            f"again after {found.next_day:%Y-%m-%d %H:%M} UTC"
+        )
+    return why_none(phase.challenge, phase)
 
 
 def _queued(

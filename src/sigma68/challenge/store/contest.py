@@ -15,16 +15,20 @@ __all__ = [
     "Announcement",
     "Answer",
     "Challenge",
+    "ObservationTruths",
+    "Observations",
     "Page",
     "Phase",
     "PhaseKind",
     "PhaseSecret",
     "Question",
+    "Takes",
     "Updates",
 ]
 
 PhaseKind = Literal["public", "final"]
 Updates = Literal["at once", "daily"]
+Takes = Literal["code", "results"]
 
 GIB = 1 << 30
 
@@ -32,7 +36,8 @@ GIB = 1 << 30
 class Challenge(Base):
     """A measurement that is open to entries, and the limits they run within.
 
-    `source` is what the task opens, None for its default. `bundle` keeps what another
+    `takes` says what is handed in: "code" that runs here on toys of its own, or "results", answers
+    to observations that are given away. `source` is what the task opens, None for its default. `bundle` keeps what another
     platform's bundle said and no column here holds. `logo` is a key of the store of files.
     """
 
@@ -43,6 +48,7 @@ class Challenge(Base):
     title: Mapped[str] = mapped_column(String(200))
     summary: Mapped[str] = mapped_column(Text, default="")
     task: Mapped[str] = mapped_column(String(64))
+    takes: Mapped[str] = mapped_column(String(16), default="code", server_default="code")
     source: Mapped[str | None] = mapped_column(String(1024))
     epsilon: Mapped[float | None]
     predict_seconds: Mapped[float] = mapped_column(default=20.0)
@@ -114,6 +120,9 @@ class Phase(Base):
     version: Mapped[int] = mapped_column(default=0)
 
     challenge: Mapped[Challenge] = relationship(back_populates="phases")
+    observations: Mapped[Observations | None] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True
+    )
 
 
 class PhaseSecret(Base):
@@ -128,6 +137,41 @@ class PhaseSecret(Base):
         ForeignKey("phases.id", ondelete="CASCADE"), primary_key=True
     )
     seed: Mapped[str] = mapped_column(String(64))
+
+
+class Observations(Base):
+    """What a phase that takes results gives away: one file of observations, without their truths.
+
+    `name` is what who downloads it calls it, `file` its key in the store of files, `sha256` that of
+    the file.
+    """
+
+    __tablename__ = "observations"
+
+    phase_id: Mapped[int] = mapped_column(
+        ForeignKey("phases.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(String(64))
+    file: Mapped[str] = mapped_column(String(255), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
+    n_observations: Mapped[int]
+    made: Mapped[datetime]
+
+
+class ObservationTruths(Base):
+    """The truths of a phase's observations: `file` is their key in the store of files.
+
+    In a table of its own, which no export holds: the phase's seed gives them again.
+    """
+
+    __tablename__ = "observation_truths"
+
+    phase_id: Mapped[int] = mapped_column(
+        ForeignKey("observations.phase_id", ondelete="CASCADE"), primary_key=True
+    )
+    file: Mapped[str] = mapped_column(String(255), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
 
 
 class Announcement(Base):

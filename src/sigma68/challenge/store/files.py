@@ -35,8 +35,10 @@ class Files:
     root: str
     is_local: bool
 
-    def put(self, key: str, source: Path) -> None:
+    def put(self, key: str, source: Path, *, private: bool = False) -> None:
         """Store the content of `source` under `key`, whole or not at all.
+
+        A `private` file on this machine is its owner's alone (mode 0600), in a folder that is, too.
 
         Raises
         ------
@@ -48,6 +50,11 @@ class Files:
             target = Path(where)
             make_folder(target.parent)
             with replacing(target) as part:
+                if private:
+                    target.parent.chmod(0o700)
+                    part.touch(mode=0o600)
+                    # One that a kill left may have another mode.
+                    part.chmod(0o600)
                 shutil.copyfile(source, part)
             return
         try:

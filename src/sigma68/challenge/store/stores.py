@@ -13,7 +13,14 @@ from sqlalchemy.orm import Session
 from sigma68.challenge.store.engine import open_engine, reading, writing
 from sigma68.challenge.store.files import ORPHAN_AGE, Files, open_files
 from sigma68.challenge.store.migrate import upgrade
-from sigma68.challenge.store.tables import Challenge, Entry, Piece, Result
+from sigma68.challenge.store.tables import (
+    Challenge,
+    Entry,
+    Observations,
+    ObservationTruths,
+    Piece,
+    Result,
+)
 
 __all__ = ["Store", "open_store"]
 
@@ -47,7 +54,10 @@ class Store:
         with self.read() as session:
             wanted = {
                 key
-                for column in (Entry.file, Result.toys, Piece.toys, Challenge.logo)
+                for column in (
+                    *(Entry.file, Result.toys, Piece.toys, Challenge.logo),
+                    *(Observations.file, ObservationTruths.file),
+                )
                 for key in session.scalars(select(column))
                 if key is not None
             }

@@ -106,7 +106,8 @@ class Result(Base):
     False for one with too many failures. `document` is its score.json. `toys` is the key of the
     table of toys, with truth, for organisers alone; `sha256` is that of its file. `sums` holds
     what a ranking needs, float64 of shape (3, n_sets): the widths' sum, the number covered and
-    the number of toys of each set.
+    the number of toys of each set; of results, the
+    scores on resampled observations, which are drawn alike for all.
     `energy_known` says where `energy_joules` is from: "measured" or "estimated".
     """
 

@@ -121,11 +121,10 @@ def estimates_of(path: Path, n_maps: int) -> Columns:
         them beyond all measure.
     """
     means, errors = read_estimates(path, n_maps)
-    bad = ~(np.isfinite(means) & np.isfinite(errors)).all(axis=1)
-    _refuse(path, bad, "a number that is not finite")
-    _refuse(path, (errors < _SMALLEST_ERROR).any(axis=1), "an error that is not positive")
-    bad = (np.maximum(np.abs(means), errors) > _LARGEST).any(axis=1)
-    _refuse(path, bad, f"a number beyond {_LARGEST:,.0f}")
+    _refuse(path, ~(np.isfinite(means) & np.isfinite(errors)), "a number that is not finite")
+    _refuse(path, errors < _SMALLEST_ERROR, "an error that is not positive")
+    beyond = np.maximum(np.abs(means), errors) > _LARGEST
+    _refuse(path, beyond, f"a number beyond {_LARGEST:,.0f}")
     columns = {}
     for i, parameter in enumerate(PARAMETERS):
         columns[f"{parameter.name}_hat"] = means[:, i]
@@ -150,10 +149,12 @@ def score_of_estimates(answers: Columns, truths: Columns) -> Score:
 
 
 def _refuse(path: Path, bad: npt.NDArray[np.bool_], what: str) -> None:
-    if bad.any():
+    """Raise if anything is bad of (n_maps, 2) numbers."""
+    rows = np.flatnonzero(bad.any(axis=1))
+    if rows.size:
         raise DataError(
-            f"{path} has {what} for {int(bad.sum()):,} of {len(bad):,} maps: look at row "
-            f"{int(np.argmax(bad))} (from 0)"
+            f"{path} has {what} for {rows.size:,} of {len(bad):,} maps: look at row "
+            f"{int(rows[0])} (from 0)"
         )
 
 

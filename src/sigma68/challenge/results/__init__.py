@@ -1,0 +1,1 @@
+"""Challenges answered by files of results: observations given away, answers read, scores."""
