@@ -35,7 +35,7 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.seeds": {"Stream", "stream"},
     "sigma68.summaries": {
         *("Columns", "HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"),
-        "TakesResults",
+        *("ScoresResamples", "TakesResults"),
     },
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
@@ -55,6 +55,13 @@ SURFACE: dict[str, set[str]] = {
         *("strict", "task_of"),
     },
     "sigma68.score.ranking": {"RankedEntry", "Ranking", "group_by_ties", "rank"},
+    "sigma68.score.headline_ranking": {
+        *("WHOLE_TABLES", "HeadlineEntry", "HeadlineRanking", "rank_by_headline"),
+    },
+    "sigma68.score.places": {
+        *("Placed", "Places", "fails_too_often", "few_sets", "group_by_ties"),
+        *("score_differences", "why_unpaired"),
+    },
     "sigma68.score.pool_error": {"PoolError", "pool_error"},
     "sigma68.score.best_widths": {
         *("FILE_NAME", "BestWidths", "OverBest", "OverKind", "best_widths", "over_best"),
@@ -130,8 +137,16 @@ SURFACE: dict[str, set[str]] = {
         *("Leaderboard", "LeaderboardRow", "best_of_each", "leaderboard", "packed"),
         "unpacked",
     },
+    "sigma68.challenge.results.make": {"Made", "make_observations"},
+    "sigma68.challenge.results.read": {"Wanted", "check_results"},
+    "sigma68.challenge.results.score": {
+        *("N_RESAMPLES", "is_for_results", "resampled_scores", "scored"),
+    },
+    "sigma68.challenge.rules.observations": {"given_away", "results_task", "why_none"},
+    "sigma68.challenge.rules.uploads": {"Looked", "look_at", "wanted_of"},
     "sigma68.challenge.rules.phases": {
         *(
+            "FEWEST_OBSERVATIONS",
             "PhaseSettings",
             "State",
             "add",

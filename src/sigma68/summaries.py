@@ -1,4 +1,4 @@
-"""More contracts: pools of whole observations; summaries, images, published files of them.
+"""More contracts: pools of whole observations; summaries, images, published files, scores of them.
 
 For tasks whose observation is more than its single events: an image, a spectrum. Methods ask for
 these and learn nothing else of what is observed.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from sigma68.types import Observation, Score, Truth
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Columns",
@@ -21,6 +24,7 @@ __all__ = [
     "HasKnownNoise",
     "HasObservations",
     "HasSummaries",
+    "ScoresResamples",
     "TakesResults",
 ]
 
@@ -116,6 +120,32 @@ class HasSummaries(Protocol):
         ------
         DataError
             If the observation is none of this task.
+        """
+        ...
+
+
+@runtime_checkable
+class ScoresResamples(Protocol):
+    """A task that gives its headline score of many resamples of toys at once.
+
+    A bootstrap of other tasks scores a table for each resample, and makes do with fewer of them.
+    """
+
+    def score_resampled(
+        self,
+        toys: pd.DataFrame,
+        counts: npt.NDArray[np.float64],
+        *,
+        epsilon: float | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """The headline score of each resample, (n_resamples,); NaN where there is none.
+
+        `counts` (n_resamples, n_toys) says how often each row of the table is in a resample.
+
+        Raises
+        ------
+        DataError
+            If the table cannot be scored.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_how_far_each_entry_is_from_the_best_possible(tmp_path: Path) -> None:
     kept = BestWidths("mu", (), ("shift",), {"statistics": (0.5,) * 12})
     over = {name: over_best(kept, interval_toys(t, MU)) for name, t in entries.items()}
     ranking = rank(entries, MU, n_resamples=100, over_best={**over, "two": None})
-    text = write_comparison(ranking, tmp_path).read_text()
+    text = unescape(write_comparison(ranking, tmp_path).read_text())
     assert "over the oracle's, statistics only" in text
     assert f"<td>{ratio_in_words(over['one'].kinds[0])[1]}</td>" in text
     assert "<td>–</td>" in text

@@ -148,8 +148,6 @@ def test_folders_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         rank_folders([one, same], task=FakeTask())
     with pytest.raises(SettingsError, match="nothing to rank"):
         rank_folders([], task=FakeTask())
-    with pytest.raises(SettingsError, match="no interval"):
-        rank_folders([one], task=FakeTask("estimates"))
 
 
 def test_the_challenges_files_have_its_keys_and_numbers(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sigma68.score.ranking import RankedEntry
+    from sigma68.score.headline_ranking import HeadlineRanking
+    from sigma68.score.places import Placed
+    from sigma68.score.ranking import RankedEntry, Ranking
 
 
 def compare(
@@ -31,7 +33,7 @@ def compare(
 ) -> None:
     """Rank runs, with groups of ties.
 
-    The runs must be on the same toys. Two runs are tied if the central 95% of the difference of their bootstrapped scores contains
+    By their intervals, or by the score of a task that asks for other answers. The runs must be on the same toys. Two runs are tied if the central 95% of the difference of their bootstrapped scores contains
     0. For example:
 
         sigma68 compare counting-run bdt-run entry-run --out ranking
@@ -43,9 +45,7 @@ def compare(
     fewer = None
     if sets_drawn is not None:
         fewer = rank_folders(folders, epsilon=epsilon, seed=seed, sets_drawn=sets_drawn)
-    compared = any(entry.over_best is not None for entry in ranking.entries)
-    columns = (*_COLUMNS, "over the oracle's") if compared else _COLUMNS
-    print_table(columns, [_cells(entry, compared) for entry in ranking.entries])
+    print_table(*_table(ranking))
     tied = [" = ".join(group) for group in ranking.groups if len(group) > 1]
     if tied:
         say(f"cannot be told apart: {'; '.join(tied)}")
@@ -59,6 +59,37 @@ def compare(
         say(f"comparison: {write_comparison(ranking, out, organisers=fewer)}")
 
 
+def _table(ranking: Ranking | HeadlineRanking) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The columns' names, and a row for each entry."""
+    from sigma68.score.ranking import Ranking
+
+    if isinstance(ranking, Ranking):
+        compared = any(entry.over_best is not None for entry in ranking.entries)
+        columns = (*_COLUMNS, "over the oracle's") if compared else _COLUMNS
+        return columns, [_cells(entry, compared) for entry in ranking.entries]
+    from sigma68.report.comparison_headlines import beside
+
+    found = [beside(entry, ranking) for entry in ranking.entries]
+    return ("rank", "run", "score", "68% of resamples", *found[0], "failed"), [
+        (*_placed(entry), *said.values(), _failed(entry))
+        for entry, said in zip(ranking.entries, found, strict=True)
+    ]
+
+
+def _placed(entry: Placed) -> tuple[str, ...]:
+    """Rank, name and score of an entry, with the range of its resampled scores."""
+    return (
+        "-" if entry.rank is None else str(entry.rank),
+        entry.name,
+        f"{entry.score:.3f}",
+        f"{entry.score_low:.3f} to {entry.score_high:.3f}",
+    )
+
+
+def _failed(entry: Placed) -> str:
+    return f"{entry.n_failed} of {entry.n_toys}"
+
+
 _COLUMNS = ("rank", "run", "score", "68% of resamples", "width", "at 68.27%", "coverage", "failed")
 
 
@@ -69,14 +100,11 @@ def _cells(entry: RankedEntry, compared: bool) -> tuple[str, ...]:
         if entry.rescaled_width_error is not None:
             rescaled += f" ± {entry.rescaled_width_error:.4f}"
     cells = (
-        "-" if entry.rank is None else str(entry.rank),
-        entry.name,
-        f"{entry.score:.3f}",
-        f"{entry.score_low:.3f} to {entry.score_high:.3f}",
+        *_placed(entry),
         f"{entry.interval:.4f}",
         rescaled,
         f"{entry.coverage:.2%}",
-        f"{entry.n_failed} of {entry.n_toys}",
+        _failed(entry),
     )
     return (*cells, _over_best(entry)) if compared else cells
 

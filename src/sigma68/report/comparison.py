@@ -7,38 +7,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from sigma68.report import comparison_headlines as headlines
 from sigma68.report.best_words import KINDS, listed, ratio_in_words
-from sigma68.report.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    new_figure,
-    render,
-    styled,
-    title_of,
-)
+from sigma68.report.comparison_parts import ComparedFigure, Comparison, look, name_axis
+from sigma68.report.style import GREY, SKY, new_figure, render, styled, title_of
 from sigma68.report.words import number, percent, with_error
+from sigma68.score.headline_ranking import HeadlineRanking
 from sigma68.score.intervals import sigma_of_coverage
+from sigma68.score.places import Placed
 from sigma68.score.ranking import RankedEntry, Ranking
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["coverage_and_width", "scores_with_ties", "write_comparison"]
 
-_GROUP_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
-_MARKERS = ("o", "s", "^", "D", "v")
 _BEST_STYLES = ("--", ":")
 
 
-def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None = None) -> Path:
+def write_comparison(
+    ranking: Ranking | HeadlineRanking,
+    out: Path,
+    *,
+    organisers: Ranking | HeadlineRanking | None = None,
+) -> Path:
     """Write `out`/comparison.html, comparison.json and `out`/figures/; returns the page's path.
 
     `organisers` is the ranking of the same entries by the organisers' resampling of fewer sets
@@ -51,61 +43,67 @@ def write_comparison(ranking: Ranking, out: Path, *, organisers: Ranking | None 
     """
     from sigma68.files import make_folder, replacing, write_json
     from sigma68.report.run import page_template
+    from sigma68.score.files import strict
 
+    if isinstance(ranking, Ranking):
+        said, more = _of_intervals(ranking), [_coverage_and_width(ranking)]
+    else:
+        said, more = headlines.comparison(ranking), headlines.more_figures(ranking)
     make_folder(out / "figures")
-    shown = []
-    for name, title, caption, alt, figure in (
-        (
-            "scores",
-            "Scores",
-            f"Bars are the central 68.27% of {ranking.n_resamples:,} resamples of "
-            f"{ranking.sets_drawn:,} sets. Entries of one colour and marker are one tie group.",
-            "; ".join(f"{e.name}: {number(e.score)}" for e in ranking.entries),
-            scores_with_ties(ranking),
-        ),
-        (
-            "coverage_and_width",
-            "Coverage, and width at equal coverage",
-            "Left, the coverage as it is, with the window free of penalty. Right, the mean width "
-            f"as it is (open) and after rescaling to {percent(ranking.level, 2)} coverage (full).",
-            "; ".join(f"{e.name}: coverage {percent(e.coverage)}" for e in ranking.entries),
-            coverage_and_width(ranking),
-        ),
-    ):
-        svg = render(figure, "svg")
-        for kind, content in (("svg", svg), ("pdf", render(figure, "pdf"))):
-            with replacing(out / "figures" / f"{name}.{kind}", sync=False) as part:
-                part.write_bytes(content)
-        src = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-        pixels = round(96 * float(figure.get_figwidth()))
-        shown.append({"title": title, "caption": caption, "alt": alt, "src": src, "pixels": pixels})
+    shown = [_shown(out, figure) for figure in (_scores(ranking), *more)]
     page = page_template("comparison.html").render(
         ranking=ranking,
         verdict=_in_words(ranking),
         variant=None if organisers is None else organisers.groups_in_words,
-        kinds=[KINDS.get(kind, kind) for kind in _kinds(ranking)],
-        best=_best(ranking),
-        rows=[_row(e, ranking) for e in ranking.entries],
+        said=said,
         differences=_difference_rows(ranking),
         figures=shown,
     )
     document = ranking.to_json()
     if organisers is not None:
         document["organisers"] = organisers.to_json()
-    write_json(out / "comparison.json", document)
+    write_json(out / "comparison.json", strict(document))
     with replacing(out / "comparison.html") as part:
         part.write_text(page, encoding="utf-8")
     return out / "comparison.html"
 
 
-def scores_with_ties(ranking: Ranking) -> Figure:
+def _shown(out: Path, given: ComparedFigure) -> dict[str, Any]:
+    """Write a figure's files; what the page needs to show it."""
+    from sigma68.files import replacing
+
+    svg = render(given.figure, "svg")
+    for kind, content in (("svg", svg), ("pdf", render(given.figure, "pdf"))):
+        with replacing(out / "figures" / f"{given.name}.{kind}", sync=False) as part:
+            part.write_bytes(content)
+    return {
+        "title": given.title,
+        "caption": given.caption,
+        "alt": given.alt,
+        "src": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}",
+        "pixels": round(96 * float(given.figure.get_figwidth())),
+    }
+
+
+def _scores(ranking: Ranking | HeadlineRanking) -> ComparedFigure:
+    return ComparedFigure(
+        "scores",
+        "Scores",
+        f"Bars are the central 68.27% of {ranking.n_resamples:,} resamples of "
+        f"{ranking.sets_drawn:,} sets. Entries of one colour and marker are one tie group.",
+        "; ".join(f"{e.name}: {number(e.score)}" for e in ranking.entries),
+        scores_with_ties(ranking),
+    )
+
+
+def scores_with_ties(ranking: Ranking | HeadlineRanking) -> Figure:
     """The score of every entry with its bootstrap error, tie groups by colour and marker."""
     entries = ranking.entries
     with styled():
         figure = new_figure(7.2, 1.3 + 0.42 * len(entries))
         axes = figure.subplots()
         for row, entry in enumerate(entries):
-            color, marker = _look(entry)
+            color, marker = look(entry)
             errors = [[entry.score - min(entry.score_low, entry.score)],
                       [max(entry.score_high, entry.score) - entry.score]]  # fmt: skip
             axes.errorbar(entry.score, row, xerr=errors, fmt=marker, color=color, ms=6, capsize=3)
@@ -115,11 +113,25 @@ def scores_with_ties(ranking: Ranking) -> Figure:
             axes.text(
                 1.02, (first + last) / 2, place, transform=axes.get_yaxis_transform(), va="center"
             )
-        _names(axes, entries)
-        axes.set_xlabel("Quantiles score (larger is better)")
+        name_axis(axes, entries)
+        what = "Quantiles score"
+        if not isinstance(ranking, Ranking):
+            what = headlines.headline_in_words(ranking).capitalize()
+        axes.set_xlabel(f"{what} (larger is better)")
         if ranking.is_indicative:
             axes.set_title("indicative: not on common toys", loc="left")
     return figure
+
+
+def _coverage_and_width(ranking: Ranking) -> ComparedFigure:
+    return ComparedFigure(
+        "coverage_and_width",
+        "Coverage, and width at equal coverage",
+        "Left, the coverage as it is, with the window free of penalty. Right, the mean width "
+        f"as it is (open) and after rescaling to {percent(ranking.level, 2)} coverage (full).",
+        "; ".join(f"{e.name}: coverage {percent(e.coverage)}" for e in ranking.entries),
+        coverage_and_width(ranking),
+    )
 
 
 def coverage_and_width(ranking: Ranking) -> Figure:
@@ -135,7 +147,7 @@ def coverage_and_width(ranking: Ranking) -> Figure:
         )
         left.axvline(ranking.level, color=GREY, lw=1, ls="--")
         for row, entry in enumerate(entries):
-            color, marker = _look(entry)
+            color, marker = look(entry)
             errors = [[entry.coverage - entry.coverage_low], [entry.coverage_high - entry.coverage]]
             left.errorbar(entry.coverage, row, xerr=errors, fmt=marker, color=color, ms=6)
             right.plot(entry.interval, row, marker, mec=color, mfc="none", ms=6)
@@ -152,7 +164,7 @@ def coverage_and_width(ranking: Ranking) -> Figure:
         best = _common_best(entries)
         for style, width in zip(_BEST_STYLES, best.values(), strict=False):
             right.axvline(width, color=GREY, lw=1.2, ls=style)
-        _names(left, entries)
+        name_axis(left, entries)
         left.set_xlabel("Coverage")
         right.set_xlabel(f"Mean width of {title_of(ranking.parameter)}")
         handles = _width_legend(best)
@@ -184,14 +196,7 @@ def _width_legend(best: Mapping[str, float]) -> list[Any]:
     return [free, as_it_is, rescaled, *lines]
 
 
-def _look(entry: RankedEntry) -> tuple[str, str]:
-    if entry.rank is None:
-        return GREY, "x"
-    i = (entry.rank - 1) % len(_GROUP_COLORS)
-    return _GROUP_COLORS[i], _MARKERS[i]
-
-
-def _runs(entries: Sequence[RankedEntry]) -> list[tuple[int | None, int, int]]:
+def _runs(entries: Sequence[Placed]) -> list[tuple[int | None, int, int]]:
     """Rank, first and last row of entries of one rank, which stand together."""
     runs: list[tuple[int | None, int, int]] = []
     for row, entry in enumerate(entries):
@@ -202,19 +207,7 @@ def _runs(entries: Sequence[RankedEntry]) -> list[tuple[int | None, int, int]]:
     return runs
 
 
-def _names(axes: Axes, entries: Sequence[RankedEntry]) -> None:
-    # A name is somebody's: its dollars are no mathematics.
-    names = [_shortened(e.name).replace("$", r"\$") for e in entries]
-    axes.set_yticks(np.arange(len(entries)), names)
-    axes.set_ylim(len(entries) - 0.45, -0.55)
-    axes.tick_params(axis="y", which="both", length=0)
-
-
-def _shortened(name: str, most: int = 28) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _in_words(ranking: Ranking) -> str:
+def _in_words(ranking: Ranking | HeadlineRanking) -> str:
     if not ranking.groups:
         return "No entry can be ranked: each failed on more than 1% of its toys."
     best = ranking.groups[0]
@@ -253,23 +246,45 @@ def _over_best(entry: RankedEntry, ranking: Ranking) -> list[str]:
     return [ratio_in_words(own[k])[1] if k in own else number(None) for k in _kinds(ranking)]
 
 
-def _row(entry: RankedEntry, ranking: Ranking) -> dict[str, Any]:
-    return {
-        "rank": "not ranked" if entry.rank is None else str(entry.rank),
-        "name": entry.name,
-        "score": number(entry.score),
-        "score_range": f"{number(entry.score_low)} to {number(entry.score_high)}",
-        "interval": number(entry.interval, 4),
-        "coverage": percent(entry.coverage, 2),
-        "coverage_range": f"{percent(entry.coverage_low, 2)} to {percent(entry.coverage_high, 2)}",
-        "rescaled": with_error(entry.rescaled_width, entry.rescaled_width_error),
-        "over_best": _over_best(entry, ranking),
-        "toys": number(entry.n_toys),
-        "failed": number(entry.n_failed),
-    }
+def _of_intervals(ranking: Ranking) -> Comparison:
+    about = (
+        f"Intervals on {ranking.parameter.name} at {percent(ranking.level, 2)}, "
+        f"ε = {ranking.epsilon}."
+    )
+    columns = (
+        "rank",
+        "entry",
+        "score",
+        "central 68.27%",
+        "mean width",
+        "coverage",
+        "binomial",
+        "width at equal coverage",
+        *(f"over the oracle's, {KINDS.get(kind, kind)}" for kind in _kinds(ranking)),
+        "toys",
+        "failed",
+    )
+    rows = tuple(_row(entry, ranking) for entry in ranking.entries)
+    return Comparison(about, columns, rows, _best(ranking))
 
 
-def _difference_rows(ranking: Ranking) -> list[dict[str, str]]:
+def _row(entry: RankedEntry, ranking: Ranking) -> tuple[str, ...]:
+    return (
+        "not ranked" if entry.rank is None else str(entry.rank),
+        entry.name,
+        number(entry.score),
+        f"{number(entry.score_low)} to {number(entry.score_high)}",
+        number(entry.interval, 4),
+        percent(entry.coverage, 2),
+        f"{percent(entry.coverage_low, 2)} to {percent(entry.coverage_high, 2)}",
+        with_error(entry.rescaled_width, entry.rescaled_width_error),
+        *_over_best(entry, ranking),
+        number(entry.n_toys),
+        number(entry.n_failed),
+    )
+
+
+def _difference_rows(ranking: Ranking | HeadlineRanking) -> list[dict[str, str]]:
     return [
         {
             "pair": f"{first} − {second}",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sigma68.errors import DataError
 from sigma68.score.intervals import MOST_FAILURES, score_intervals
@@ -19,7 +20,7 @@ from sigma68.types import LEVEL, AnswerKind, Parameter, Score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_intervals", "score_estimates", "score_strangeness", "score_toys"]
+__all__ = ["as_intervals", "score_estimates", "score_strangeness", "score_toys", "strange_toys"]
 
 _PER_PARAMETER = (
     "quantiles_score",
@@ -122,21 +123,12 @@ def score_strangeness(
     DataError
         If the table is empty or lacks a column.
     """
-    for column in ("set", "toy", parameter.name, "score", "status"):
-        if column not in toys.columns:
-            raise DataError(f"the table of toys has no column {column!r}, which the score needs")
-    if len(toys) == 0:
-        raise DataError("the table of toys has no rows: run at least one toy")
-    middle = (parameter.low + parameter.high) / 2 if threshold is None else threshold
-    strange = toys[parameter.name].to_numpy(dtype=float) > middle
-    score = toys["score"].to_numpy(dtype=float)
-    valid = (toys["status"] == "ok").to_numpy(dtype=bool) & np.isfinite(score)
-    filled = np.where(valid, score, np.where(strange, -np.inf, np.inf))
+    filled, strange, valid = strange_toys(toys, parameter, threshold=threshold)
     numbers, index = np.unique(toys["set"].to_numpy(dtype=np.int64), return_inverse=True)
     values: dict[str, Any] = _strangeness(filled, strange, valid)
     values |= {
         "n_sets": len(numbers),
-        "threshold": middle,
+        "threshold": _threshold(parameter, threshold),
         "ranked": values["n_failed"] / len(toys) <= MOST_FAILURES,
     }
     per_set = [
@@ -145,6 +137,33 @@ def score_strangeness(
         for rows in [index == i]
     ]
     return Score(headline="auc", values=values, per_set=per_set)
+
+
+def strange_toys(
+    toys: pd.DataFrame, parameter: Parameter, *, threshold: float | None = None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Scores, which toys are strange, and which have a finite score: arrays of shape (n_toys,).
+
+    A toy without a finite score has the one that loses every comparison.
+
+    Raises
+    ------
+    DataError
+        If the table is empty or lacks a column.
+    """
+    for column in ("set", "toy", parameter.name, "score", "status"):
+        if column not in toys.columns:
+            raise DataError(f"the table of toys has no column {column!r}, which the score needs")
+    if len(toys) == 0:
+        raise DataError("the table of toys has no rows: run at least one toy")
+    strange = toys[parameter.name].to_numpy(dtype=float) > _threshold(parameter, threshold)
+    score = toys["score"].to_numpy(dtype=float)
+    valid = (toys["status"] == "ok").to_numpy(dtype=bool) & np.isfinite(score)
+    return np.where(valid, score, np.where(strange, -np.inf, np.inf)), strange, valid
+
+
+def _threshold(parameter: Parameter, threshold: float | None) -> float:
+    return (parameter.low + parameter.high) / 2 if threshold is None else threshold
 
 
 def _strangeness(score: Any, strange: Any, valid: Any) -> dict[str, Any]:

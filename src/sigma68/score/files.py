@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sigma68.errors import DataError, SettingsError
 from sigma68.score.best_widths import OverBest, over_best, read_best_widths
 from sigma68.score.diagnostics import coverage_curves
+from sigma68.score.headline_ranking import HeadlineRanking, rank_by_headline
 from sigma68.score.ranking import Ranking, rank
 from sigma68.score.table import interval_toys
 from sigma68.types import Score
@@ -131,18 +132,19 @@ def rank_folders(
     seed: int = 0,
     sets_drawn: int | None = None,
     task: Task | None = None,
-) -> Ranking:
+) -> Ranking | HeadlineRanking:
     """Rank finished runs by the toys in their folders; a list takes the folders' own names.
 
-    Runs on other data, seeds or splits are not on common toys, even where their truths agree:
-    the ranking is then indicative.
+    By their intervals where the task asks for one, else by its headline score. Runs on other data,
+    seeds or splits are not on common toys, even where their truths agree: the ranking is then
+    indicative.
 
     Raises
     ------
     SettingsError
-        If the runs are of different tasks, two have one name, or the task asks for no interval.
+        If the runs are of different tasks, or two have one name.
     DataError
-        If a run is not finished.
+        If a run is not finished, or its toys cannot be ranked.
     """
     from sigma68.run.results import read_toys
 
@@ -157,8 +159,6 @@ def rank_folders(
         )
     (first, *others) = settings.items()
     task = task_of(first[1]) if task is None else task
-    if task.answer != "interval":
-        raise SettingsError(f"task {task.name!r} asks for no interval, which a ranking needs")
     made_from = {name: _origin(folder, settings[name]) for name, folder in named.items()}
     origin = made_from[first[0]]
     notes = [
@@ -168,11 +168,16 @@ def rank_folders(
         for what in _differing(origin, made_from[name])
     ]
     tables = {name: read_toys(folder) for name, folder in named.items()}
+    epsilon = first[1].epsilon if epsilon is None else epsilon
+    if task.answer != "interval":
+        return rank_by_headline(
+            tables, task, epsilon=epsilon, seed=seed, sets_drawn=sets_drawn, notes=notes[:1]
+        )
     return rank(
         tables,
         task.parameters[0],
         over_best={name: _over_best(folder, tables[name], task) for name, folder in named.items()},
-        epsilon=first[1].epsilon if epsilon is None else epsilon,
+        epsilon=epsilon,
         seed=seed,
         sets_drawn=sets_drawn,
         notes=notes[:1],

@@ -9,7 +9,7 @@ in score, a group is its best entry plus all those tied with it. The challenge's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,19 @@ import numpy.typing as npt
 from sigma68.errors import SettingsError
 from sigma68.score.best_widths import OverBest
 from sigma68.score.binomial import clopper_pearson
-from sigma68.score.intervals import EPSILON, MOST_FAILURES, quantiles_score
+from sigma68.score.intervals import EPSILON, quantiles_score
+from sigma68.score.places import (
+    Placed,
+    Places,
+    fails_too_often,
+    few_sets,
+    group_by_ties,
+    score_differences,
+    why_unpaired,
+)
 from sigma68.score.resampling import N_RESAMPLES, SetSums, set_sums
 from sigma68.score.rescaled import rescaled_width
-from sigma68.score.standings import bootstrap_scores, contains_zero, tie_interval
+from sigma68.score.standings import bootstrap_scores, contains_zero
 from sigma68.score.table import IntervalToys, interval_toys
 from sigma68.types import LEVEL, Parameter
 
@@ -34,86 +43,30 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class RankedEntry:
-    """One entry's place.
+class RankedEntry(Placed):
+    """One entry's place, and what its intervals are like.
 
-    `rank` is the number of its group, 1 for the best; None for an entry with more than 1%
-    failures. `score_low` and `score_high` bound the central 68.27% of its resampled scores.
     `rescaled_width` is the mean width after rescaling to the nominal coverage, with its
     bootstrap error; None where it cannot be had. `over_best` compares it with the narrowest
     intervals possible, where these are known.
     """
 
-    name: str
-    rank: int | None
-    score: float
-    score_low: float
-    score_high: float
     interval: float
     coverage: float
     coverage_low: float
     coverage_high: float
     rescaled_width: float | None
     rescaled_width_error: float | None
-    n_toys: int
-    n_failed: int
     over_best: OverBest | None = None
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Entries from best to worst, those that cannot be ranked last.
+class Ranking(Places[RankedEntry]):
+    """Entries by the score of their intervals on one parameter; see `Places`."""
 
-    `groups` are the tie groups by name. `differences` holds, for every pair of names in the
-    order of `entries`, the central 95% of score(first) - score(second). `paired` says whether
-    all entries saw the same toys; where not, `notes` say why and that the ranking is only
-    indicative.
-    """
-
-    entries: tuple[RankedEntry, ...]
-    groups: tuple[tuple[str, ...], ...]
-    differences: Mapping[tuple[str, str], tuple[float, float]]
-    paired: bool
-    notes: tuple[str, ...]
     parameter: Parameter
-    n_sets: int
-    sets_drawn: int
-    n_resamples: int
-    seed: int
     epsilon: float
     level: float
-
-    @property
-    def is_indicative(self) -> bool:
-        """Whether the entries were compared on different toys."""
-        return not self.paired
-
-    @property
-    def groups_in_words(self) -> str:
-        """How many sets a resample draws, and the tie groups that this gives."""
-        groups = "; ".join(f"{i}. {' = '.join(group)}" for i, group in enumerate(self.groups, 1))
-        return (
-            f"Resampling {self.sets_drawn:,} of {self.n_sets:,} sets gives: "
-            f"{groups or 'no ranked entry'}."
-        )
-
-    def is_tied(self, first: str, second: str) -> bool:
-        """Whether the central 95% of the two entries' score difference contains 0.
-
-        With a single set nothing is resampled, and any two entries are tied.
-        """
-        found = self.differences.get((first, second)) or self.differences[second, first]
-        return contains_zero(found, self.n_sets)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with everything the ranking says."""
-        document = asdict(self)
-        document["indicative"] = self.is_indicative
-        document["differences"] = [
-            {"entries": list(pair), "low": low, "high": high}
-            for pair, (low, high) in self.differences.items()
-        ]
-        return document
 
 
 def rank(
@@ -149,20 +102,21 @@ def rank(
         if value is not None and value < 1:
             raise SettingsError(f"{name} must be 1 or more, not {value}")
     tables = {name: interval_toys(toys, parameter) for name, toys in entries.items()}
-    said = [*notes, *_why_unpaired(entries, parameter)]
+    p = parameter.name
+    said = [*notes, *why_unpaired(entries, [p], [f"{p}_hat", f"delta_{p}_hat", "p16", "p84"])]
     paired = not said
     sums = {name: set_sums(table) for name, table in tables.items()}
     resampled = _resampled_scores(sums, paired, epsilon, level, seed, n_resamples, sets_drawn)
     n_sets = min(len(s.n) for s in sums.values())
-    said += _few_sets(n_sets)
+    said += few_sets(n_sets)
     found = {
         name: _place(name, table, resampled[name], epsilon, level, seed)
         for name, table in tables.items()
     }
-    order = sorted(found.values(), key=lambda e: (_fails_too_often(e), -e.score, e.name))
-    differences = _differences(order, resampled)
+    order = sorted(found.values(), key=lambda e: (fails_too_often(e), -e.score, e.name))
+    differences = score_differences(order, resampled)
     ties = {pair: contains_zero(ends, n_sets) for pair, ends in differences.items()}
-    groups = group_by_ties([e.name for e in order if not _fails_too_often(e)], ties)
+    groups = group_by_ties([e.name for e in order if not fails_too_often(e)], ties)
     place = {name: i + 1 for i, group in enumerate(groups) for name in group}
     best = over_best or {}
     ranked = [replace(e, rank=place.get(e.name), over_best=best.get(e.name)) for e in order]
@@ -180,24 +134,6 @@ def rank(
         epsilon=epsilon,
         level=level,
     )
-
-
-def group_by_ties(
-    names: Sequence[str], ties: Mapping[tuple[str, str], bool]
-) -> tuple[tuple[str, ...], ...]:
-    """Tie groups of `names`, which come from best to worst.
-
-    A group is the best name that has none yet, plus all later ones without a group tied with
-    it; being tied is not transitive, so that members need not be tied among themselves.
-    """
-    left = list(names)
-    groups = []
-    while left:
-        best = left[0]
-        group = [best, *(name for name in left[1:] if ties[best, name])]
-        groups.append(tuple(group))
-        left = [name for name in left if name not in group]
-    return tuple(groups)
 
 
 def _resampled_scores(
@@ -248,49 +184,3 @@ def _place(
         n_toys=table.n_toys,
         n_failed=table.n_failed,
     )
-
-
-def _differences(
-    order: Sequence[RankedEntry], resampled: Mapping[str, FloatArray]
-) -> dict[tuple[str, str], tuple[float, float]]:
-    found = {}
-    for i, first in enumerate(order):
-        for second in order[i + 1 :]:
-            pair = first.name, second.name
-            found[pair] = tie_interval(resampled[first.name], resampled[second.name])
-    return found
-
-
-def _why_unpaired(entries: Mapping[str, pd.DataFrame], parameter: Parameter) -> list[str]:
-    """One sentence if the tables are not of the same toys, else nothing."""
-    p = parameter.name
-    answers = {f"{p}_hat", f"delta_{p}_hat", "p16", "p84", "status", "seconds"}
-    (first, *others) = entries.items()
-    shared = sorted(
-        set.intersection(*(set(map(str, toys.columns)) for toys in entries.values())) - answers
-    )
-    reference = first[1].sort_values(["set", "toy"])[shared]
-    for name, toys in others:
-        table = toys.sort_values(["set", "toy"])[shared]
-        same_length = len(table) == len(reference)
-        for column in ("set", "toy", p, *shared):
-            if same_length and np.array_equal(table[column], reference[column]):
-                continue
-            what = "other sets or toys" if column in ("set", "toy") else f"other values of {column}"
-            return [
-                f"indicative only: {name!r} was run on {what} than {first[0]!r}, so that their "
-                "resamples are not the same; run both with the same seed, sets, toys and nuisances"
-            ]
-    return []
-
-
-def _few_sets(n_sets: int) -> list[str]:
-    if n_sets == 1:
-        return ["with one set there is nothing to resample: no entry can be told from another"]
-    if n_sets < 10:
-        return [f"{n_sets} sets are few for a bootstrap: take ties and errors as rough"]
-    return []
-
-
-def _fails_too_often(entry: RankedEntry) -> bool:
-    return entry.n_failed / entry.n_toys > MOST_FAILURES

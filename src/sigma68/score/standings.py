@@ -74,7 +74,7 @@ def tie_groups(
 ) -> tuple[tuple[str, ...], ...]:
     """Tie groups of the names in `order`, which come from best to worst.
 
-    `scores` holds the resampled scores of each. As `ranking.group_by_ties` has them, but only
+    `scores` holds the resampled scores of each. As `places.group_by_ties` has them, but only
     the pairs that matter are compared: a group's best with those after it.
     """
     left = list(order)

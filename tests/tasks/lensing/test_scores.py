@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sigma68.errors import DataError
+from sigma68.summaries import ScoresResamples
 from sigma68.tasks.lensing.design import PARAMETERS
 from sigma68.tasks.lensing.scores import (
     FALSE_POSITIVES,
@@ -20,6 +21,7 @@ from sigma68.tasks.lensing.scores import (
     strangeness_score,
     summary_of_estimates,
 )
+from sigma68.tasks.lensing.task import Lensing
 
 TRUTHS = np.array([[0.3, 0.8], [0.2, 0.7]])
 MEANS = np.array([[0.35, 0.82], [0.2, 0.69]])
@@ -68,8 +70,8 @@ def test_shapes_must_match() -> None:
         estimate_score(MEANS, ERRORS[:1], TRUTHS)
 
 
-def test_score_of_toys_counts_a_failure_as_the_worst() -> None:
-    toys = pd.DataFrame(
+def three_toys() -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "set": [0, 0, 1],
             "toy": [0, 1, 2],
@@ -82,13 +84,26 @@ def test_score_of_toys_counts_a_failure_as_the_worst() -> None:
             "status": ["ok", "ok", "failed"],
         }
     )
-    score = score_estimated(toys, PARAMETERS)
+
+
+def test_score_of_toys_counts_a_failure_as_the_worst() -> None:
+    score = score_estimated(three_toys(), PARAMETERS)
     assert score.headline == "challenge_score"
     assert score.value == pytest.approx((sum(by_hand()) + FLOOR) / 3)
     assert score.values["challenge_score_of_answers"] == pytest.approx(sum(by_hand()) / 2)
     assert score.values["n_failed"] == 1
     assert score.per_set[0]["challenge_score"] == pytest.approx(sum(by_hand()) / 2)
     assert score.per_set[1]["challenge_score"] == FLOOR
+
+
+def test_scores_of_resamples_are_those_of_their_tables() -> None:
+    toys, task = three_toys(), Lensing()
+    assert isinstance(task, ScoresResamples)
+    counts = np.array([[1, 1, 1], [2, 0, 1], [0, 3, 0]])
+    tables = [toys.iloc[np.repeat(np.arange(3), times)] for times in counts]
+    expected = [score_estimated(t.assign(toy=range(len(t))), PARAMETERS).value for t in tables]
+    found = task.score_resampled(toys, counts.astype(float))
+    np.testing.assert_allclose(found, expected)
 
 
 def test_roc_curve_by_hand_ties_included() -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "score_estimated",
     "strangeness_score",
     "summary_of_estimates",
+    "toy_scores",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -121,15 +122,7 @@ def score_estimated(
     from sigma68.score.estimates import score_estimates
 
     common = score_estimates(toys, parameters, epsilon=epsilon)
-    names = [p.name for p in parameters]
-    truths = toys[names].to_numpy(dtype=float)
-    means, errors = (
-        toys[[form.format(n) for n in names]].to_numpy(dtype=float)
-        for form in ("{}_hat", "delta_{}_hat")
-    )
-    failed = (toys["status"] != "ok").to_numpy(dtype=bool)
-    means = np.where(failed[:, None], np.nan, means)
-    scores = np.maximum(map_scores(means, errors, truths), FLOOR)
+    scores = toy_scores(toys, parameters)
     good = scores > FLOOR
     values: dict[str, Any] = {**common.values, "challenge_score": float(np.mean(scores))}
     n_good = int(np.count_nonzero(good))
@@ -143,6 +136,26 @@ def score_estimated(
         for entry in common.per_set
     ]
     return Score(headline="challenge_score", values=values, per_set=per_set)
+
+
+def toy_scores(toys: pd.DataFrame, parameters: Sequence[Parameter]) -> FloatArray:
+    """The challenge's score of each toy, (n_toys,); the floor for one that failed.
+
+    Raises
+    ------
+    DataError
+        If the table has no rows.
+    """
+    names = [p.name for p in parameters]
+    truths = toys[names].to_numpy(dtype=float)
+    means, errors = (
+        toys[[form.format(n) for n in names]].to_numpy(dtype=float)
+        for form in ("{}_hat", "delta_{}_hat")
+    )
+    failed = (toys["status"] != "ok").to_numpy(dtype=bool)
+    means = np.where(failed[:, None], np.nan, means)
+    scores: FloatArray = np.maximum(map_scores(means, errors, truths), FLOOR)
+    return scores
 
 
 def roc_curve(scores: FloatArray, strange: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:

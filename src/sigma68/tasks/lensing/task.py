@@ -142,6 +142,20 @@ class Lensing:
 
         return score_estimated(toys, self.parameters, epsilon=epsilon)
 
+    def score_resampled(
+        self,
+        toys: pd.DataFrame,
+        counts: npt.NDArray[np.float64],
+        *,
+        epsilon: float | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """The challenge's score of resamples, (n_resamples,), from how often they hold each toy."""
+        from sigma68.tasks.lensing.scores import toy_scores
+
+        means: npt.NDArray[np.float64] = counts @ toy_scores(toys, self.parameters)
+        means /= counts.sum(axis=1)
+        return means
+
     def write_observations(
         self, path: Path, observations: Iterable[Observation], n_observations: int
     ) -> None:
