@@ -32,7 +32,7 @@ def test_everything_goes_out_and_into_an_empty_server(server: Path, tmp_path: Pa
     out = str(tmp_path / "out")
     result = call(server, "export", out, "--formats", "parquet")
     assert result.exit_code == 0, result.output
-    assert "left out: hashes of passwords and of API tokens; seeds of phases" in result.stdout
+    assert "left out: hashes of passwords and of API tokens; truths of observations given away; " in result.stdout
     copy = tmp_path / "copy"
     result = call(copy, "import", out, "--password-for", "Olga")
     assert result.exit_code == 0, result.output
@@ -58,7 +58,7 @@ def test_a_challenge_goes_out_as_a_bundle_and_comes_in(server: Path, tmp_path: P
     with store.read() as session:
         slugs = session.scalars(select(Challenge.slug).order_by(Challenge.id)).all()
     store.close()
-    assert slugs == ["higgs-uncertainty", "again"]
+    assert slugs == ["higgs-uncertainty", "maps", "again"]
 
 
 def test_what_a_bundle_loses_is_said(server: Path, tmp_path: Path) -> None:

@@ -166,6 +166,38 @@ def bundle(
         store.close()
 
 
+@app.command("observations")
+def observations(
+    slug: Annotated[str, typer.Argument(help="The challenge's name in addresses.")],
+    database: Database,
+    files: Files,
+    phase: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only of this phase; of all that have none if left out."),
+    ] = None,
+    copy: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Copy the files that are given away there, too."),
+    ] = None,
+) -> None:
+    """Make what a challenge that takes results gives away: its observations, without truths.
+
+    They are drawn from the secret seed of their phase, one for each set. Who takes part fetches
+    the file from the server; the truths stay beside it, for their owner alone, and in no export.
+    For example:
+
+        sigma68 challenge observations lensing --copy public
+    """
+    from sigma68.challenge.store.stores import open_store
+
+    _require_database(database)
+    store = open_store(database, files)
+    try:
+        _make_observations(store, slug, phase, copy)
+    finally:
+        store.close()
+
+
 @app.command("check")
 def check(
     folder: Annotated[
@@ -206,6 +238,29 @@ def check(
     if found:
         raise typer.Exit(1)
     say("all that is kept agrees with itself")
+
+
+def _make_observations(store: Store, slug: str, phase: str | None, copy: Path | None) -> None:
+    from datetime import UTC, datetime
+
+    from sigma68.challenge.results.giving import copy_given, phases_that_give
+    from sigma68.challenge.results.make import make_observations
+    from sigma68.cli.console import say, steps
+
+    for one in phases_that_give(store, slug, phase):
+        if one.is_whole:
+            say(f"{one.phase}: made already")
+            continue
+        with steps("making observations") as progress:
+            made = make_observations(store, one.phase_id, datetime.now(UTC), progress=progress)
+        again = "" if made.is_new else ", as they were given away"
+        say(
+            f"{one.phase}: {made.n_observations:,} observations{again}, {made.n_bytes / 1e6:,.1f} MB, "
+            f"sha256 {made.sha256}"
+        )
+    if copy is not None:
+        for one in phases_that_give(store, slug, phase):
+            say(f"copied: {copy_given(store, one, copy)}")
 
 
 def _import_export(store: Store, path: Path, password_for: str | None) -> None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def submit(
-    entry: Annotated[Path, typer.Argument(metavar="ZIP", help="The zip to hand in.")],
+    entry: Annotated[
+        Path, typer.Argument(metavar="ZIP", help="The zip to hand in: an entry, or results.")
+    ],
     to: Annotated[
         str, typer.Option(metavar="URL", help="The challenge's address: https://host/c/name")
     ],
@@ -27,7 +29,7 @@ def submit(
         typer.Option("--again", help="Hand it in though this very zip is being judged already."),
     ] = False,
 ) -> None:
-    """Hand in an entry and watch it until its score.
+    """Hand in an entry, or results, and watch it until its score.
 
     Stopped and given again, the command goes on watching; nothing is handed in twice. For example:
 
@@ -96,7 +98,8 @@ def _tell(found: dict[str, Any]) -> None:
     if result["width"] is not None and result["coverage"] is not None:
         rows += [["mean width", f"{result['width']:.4f}"]]
         rows += [["coverage", f"{result['coverage']:.1%}"]]
-    rows += [["CPU time", f"{result['cpu_seconds']:.3g} s"]]
+    if result["cpu_seconds"]:  # results cost none here
+        rows += [["CPU time", f"{result['cpu_seconds']:.3g} s"]]
     if result["n_failed"]:
         rows += [["no valid answer", f"{result['n_failed']} of {result['n_toys']}"]]
     print_table(["", ""], rows)

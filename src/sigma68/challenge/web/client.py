@@ -243,7 +243,7 @@ def _content(answer: httpx.Response, server: str) -> Any:
 
 def _size(path: Path) -> int:
     if not path.is_file():
-        raise EntryError(f"there is no zip at {path}: zip the folder that holds model.py")
+        raise EntryError(f"there is no zip at {path}: give the one to hand in")
     return path.stat().st_size
 
 

@@ -43,6 +43,7 @@ LIMITS: Mapping[str, Limit] = {
     "post": Limit("posts", 20, timedelta(minutes=10)),
     "token": Limit("requests with a wrong token", 30, timedelta(minutes=5)),
     "export": Limit("exports", 6, timedelta(hours=1)),
+    "download": Limit("downloads", 30, timedelta(hours=1)),
     "join": Limit("tries to join a team", 20, timedelta(hours=1)),
 }
 """The limits by name. A key says whose: an address for what needs no account, else a user."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.responses import FileResponse
 
 from sigma68.challenge.rules import challenges, leaderboards
-from sigma68.challenge.rules.refusals import NotFoundError
 from sigma68.challenge.store.tables import Phase
 from sigma68.challenge.web.api.caller import Caller, CallerDep
 from sigma68.challenge.web.api.models import Challenge, LeaderboardOut
+from sigma68.challenge.web.giving import given, phase_of
 from sigma68.challenge.web.pages.leaderboard import BOARD_SECONDS
 
 __all__ = ["phase_in", "router"]
@@ -39,6 +40,12 @@ def leaderboard(caller: CallerDep, slug: str, phase_id: int) -> LeaderboardOut:
     return LeaderboardOut.model_validate(found)
 
 
+@router.get("/{slug}/phases/{phase_id}/observations", response_class=FileResponse)
+def observations(caller: CallerDep, slug: str, phase_id: int) -> FileResponse:
+    """The file of observations that a phase gives away, where results are handed in."""
+    return given(caller, phase_in(caller, slug, phase_id))
+
+
 def phase_in(caller: Caller, slug: str, phase_id: int) -> Phase:
     """A phase of a challenge.
 
@@ -47,7 +54,4 @@ def phase_in(caller: Caller, slug: str, phase_id: int) -> Phase:
     NotFoundError
         If the challenge has none of this number.
     """
-    for phase in caller.challenge(slug).phases:
-        if phase.id == phase_id:
-            return phase
-    raise NotFoundError(f"the challenge {slug} has no phase {phase_id}")
+    return phase_of(caller.challenge(slug), phase_id)

@@ -20,6 +20,7 @@ __all__ = [
     "Mark",
     "Me",
     "NewChallenge",
+    "ObservationsOut",
     "PageText",
     "PhaseIn",
     "PhaseOut",
@@ -62,6 +63,15 @@ class TokenOut(_Out):
     expires: datetime | None
 
 
+class ObservationsOut(_Out):
+    """What a phase gives away, where results are handed in."""
+
+    name: str
+    n_observations: int
+    n_bytes: int
+    sha256: str
+
+
 class PhaseOut(_Out):
     """A phase; its seed is never shown."""
 
@@ -79,6 +89,7 @@ class PhaseOut(_Out):
     hidden: bool
     draws_from: int | None
     parts: int
+    observations: ObservationsOut | None
 
 
 class PhaseIn(_In):
@@ -108,6 +119,7 @@ class Challenge(_Out):
     title: str
     summary: str
     task: str
+    takes: Literal["code", "results"]
     predict_seconds: float
     fit_seconds: float
     memory_bytes: int
@@ -122,6 +134,7 @@ class NewChallenge(_In):
     slug: str
     title: str
     task: str = "higgs"
+    takes: Literal["code", "results"] = "code"
     source: str | None = None
 
 

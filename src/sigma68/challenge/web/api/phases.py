@@ -35,6 +35,7 @@ def create(caller: ChangerDep, new: NewChallenge) -> Challenge:
         caller.now,
         by=caller.organiser(),
         source=new.source,
+        takes=new.takes,
         visible=False,
     )
     caller.session.commit()

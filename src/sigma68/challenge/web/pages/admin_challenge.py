@@ -23,6 +23,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/admin/challenges")
 
 _MIB = 1 << 20
+_NEW = ("slug", "title", "task", "takes", "source")
 
 
 @router.get("/new")
@@ -35,7 +36,7 @@ def _new_page(visit: Visit, status: int = 200, error: str | None = None, **typed
     from sigma68.discover import task_names
 
     visit.organiser()
-    fields = {"slug": "", "title": "", "task": "higgs", "source": ""} | typed
+    fields = {"slug": "", "title": "", "task": "higgs", "takes": "code", "source": ""} | typed
     return visit.page(
         "new_challenge.html",
         status,
@@ -48,7 +49,7 @@ def _new_page(visit: Visit, status: int = 200, error: str | None = None, **typed
 @router.post("/new")
 def new(visit: ChangeDep, posted: PostedDep) -> Response:
     """A new challenge, which nobody but organisers sees until it is made public."""
-    typed = {name: posted.text(name).strip() for name in ("slug", "title", "task", "source")}
+    typed = {name: posted.text(name).strip() for name in _NEW}
     try:
         made = challenges.create(
             visit.session,
@@ -58,6 +59,7 @@ def new(visit: ChangeDep, posted: PostedDep) -> Response:
             visit.now,
             by=visit.organiser(),
             source=typed["source"] or None,
+            takes="results" if typed["takes"] == "results" else "code",
             visible=False,
         )
     except (RefusedError, SettingsError) as error:
@@ -96,17 +98,25 @@ def edit(slug: str, visit: ChangeDep, posted: PostedDep) -> Response:
             "summary": posted.text("summary"),
             "source": posted.text("source").strip() or None,
             "visible": posted.flag("visible"),
-            "predict_seconds": posted.number("predict_seconds", "predict", least=0.1, most=86400),
-            "fit_seconds": posted.number("fit_seconds", "fit", least=1, most=30 * 86400),
-            "memory_bytes": _MIB * posted.whole("memory_mib", "the memory", least=64, most=1 << 24),
-            "disk_bytes": _MIB * posted.whole("disk_mib", "the disk space", least=1, most=1 << 24),
-            "max_processes": posted.whole("max_processes", "processes", least=8, most=100_000),
-            "replay": posted.whole("replay", "replayed toys", most=10_000),
         }
+        if challenge.takes == "code":
+            changes |= _limits(posted)
         challenges.edit(visit.session, challenge, changes, by=by, now=visit.now)
     except RefusedError as error:
         return _edit_page(visit.again(), slug, error.status, str(error))
     return visit.go(f"/admin/challenges/{slug}", "Kept.")
+
+
+def _limits(posted: Posted) -> dict[str, Any]:
+    """What an entry may use, as the form says."""
+    return {
+        "predict_seconds": posted.number("predict_seconds", "predict", least=0.1, most=86400),
+        "fit_seconds": posted.number("fit_seconds", "fit", least=1, most=30 * 86400),
+        "memory_bytes": _MIB * posted.whole("memory_mib", "the memory", least=64, most=1 << 24),
+        "disk_bytes": _MIB * posted.whole("disk_mib", "the disk space", least=1, most=1 << 24),
+        "max_processes": posted.whole("max_processes", "processes", least=8, most=100_000),
+        "replay": posted.whole("replay", "replayed toys", most=10_000),
+    }
 
 
 @router.post("/{slug}/pages")
@@ -145,12 +155,20 @@ def new_phase_page(slug: str, visit: VisitDep) -> Response:
         draws_from=None,
         parts=1,
     )
+    if challenge.takes == "results":
+        blank.sets, blank.toys, blank.name = 1000, 1, _phase_name(challenge)
+        return _phase_page(visit, challenge, blank)
     public = next((one for one in challenge.phases if one.kind == "public"), None)
     if public is not None:
         blank.name, blank.kind, blank.hidden = "Final phase", "final", True
         blank.sets, blank.draws_from = 1000, public.id
         blank.opens, blank.closes = public.closes, public.closes + timedelta(days=14)
     return _phase_page(visit, challenge, blank)
+
+
+def _phase_name(challenge: Challenge) -> str:
+    """A name that no phase has yet."""
+    return f"Phase {len(challenge.phases) + 1}" if challenge.phases else "Public phase"
 
 
 @router.get("/{slug}/phases/{phase_id}")

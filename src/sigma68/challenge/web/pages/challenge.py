@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from sigma68.challenge.rules import board, challenges
 from sigma68.challenge.rules.refusals import NotFoundError
 from sigma68.challenge.store.tables import Challenge
+from sigma68.challenge.web.giving import given, phase_of
 from sigma68.challenge.web.pages.frame import challenge_page
 from sigma68.challenge.web.visits import Visit, VisitDep
 from sigma68.challenge.web.words import phase_line
@@ -59,6 +60,14 @@ def data(slug: str, visit: VisitDep) -> Response:
     )
 
 
+@router.get("/c/{slug}/phases/{phase_id}/observations")
+def observations(slug: str, phase_id: int, visit: VisitDep) -> Response:
+    """The file of observations that a phase gives away."""
+    challenge = visit.challenge(slug)
+    visit.signed_in()
+    return given(visit, phase_of(challenge, phase_id))
+
+
 @router.get("/c/{slug}/rules")
 def rules(slug: str, visit: VisitDep) -> Response:
     """The score, the limits, how often."""
@@ -72,6 +81,7 @@ def rules(slug: str, visit: VisitDep) -> Response:
         "rules.html",
         text=_text(challenge, "rules"),
         phases=challenge.phases,
+        task=task_of(challenge.task),
         epsilon=EPSILON if challenge.epsilon is None else challenge.epsilon,
     )
 

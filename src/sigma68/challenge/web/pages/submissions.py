@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from sigma68.challenge.queue.overview import ahead
 from sigma68.challenge.rules import jury, phases, submissions, teams, views
 from sigma68.challenge.rules.refusals import NotFoundError, RefusedError
-from sigma68.challenge.store.tables import Challenge, FactSheet, Phase, Submission
+from sigma68.challenge.store.tables import Challenge, FactSheet, Phase, Result, Submission
 from sigma68.challenge.web.asking import Asking
 from sigma68.challenge.web.forms import ChangeDep, PostedDep, UploadDep
 from sigma68.challenge.web.pages.frame import challenge_page
@@ -183,10 +183,21 @@ def _live(visit: Visit, challenge: Challenge, found: Submission) -> dict[str, An
         "ahead": ahead(visit.session, found) if found.status == "queued" else 0,
         "result": result,
         "figure": figure_of(challenge, result),
+        "values": _values(result) if result and challenge.takes == "results" else [],
         "failures": ", ".join(f"{n} {kind}" for kind, n in sorted(failures.items()) if n),
         "hidden": "" if result else why_hidden(found.phase),
         "log": views.latest_log(visit.session, found.id)[-_LOG_LINES:],
     }
+
+
+def _values(result: Result) -> list[tuple[str, str]]:
+    """What the task says of results beside their score, as words."""
+    document = result.document
+    return [
+        (name.replace("_", " "), f"{value:,.4g}")
+        for name, value in document.get("values", {}).items()
+        if name != document.get("headline") and isinstance(value, int | float)
+    ]
 
 
 def why_hidden(phase: Phase) -> str:
