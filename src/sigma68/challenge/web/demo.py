@@ -1,11 +1,12 @@
-"""Demonstration data: both challenges with few pseudo-experiments, and entries that are judged live.
+"""Demonstration data: small challenges that take code or results, and entries judged live.
 
-Nothing is made up: the entries are the template and variants of it, and their scores are those
-that this server's workers find.
+Nothing is made up: the entries are the template and variants of it, results are what is known
+without a look at the data, and scores are those that this server's workers find.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
 import tempfile
 import zipfile
@@ -14,8 +15,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sigma68.challenge.results.make import make_observations
 from sigma68.challenge.rules import accounts, board, challenges, submissions, teams
-from sigma68.challenge.web.opening import OPENING, add_challenges
+from sigma68.challenge.web.opening import OPENING, Announced, add_challenges
+from sigma68.discover import load_task
 
 if TYPE_CHECKING:
     from sigma68.challenge.store.stores import Store
@@ -63,9 +66,12 @@ def add_demo(store: Store, organiser: str, now: datetime) -> None:
     with store.write() as session:
         by = accounts.find(session, organiser)
         assert by is not None  # noqa: S101 (made just before)
-        add_challenges(session, shorter, by, now, fit_seconds=300.0)
+        add_challenges(session, (*shorter, _MAPS), by, now, fit_seconds=300.0)
         for one in challenges.listing(session):
             board.announce(session, one, _TITLE, _TEXT, by=by, now=now)
+        given = [one.phases[0].id for one in challenges.listing(session) if one.takes == "results"]
+    for phase_id in given:
+        make_observations(store, phase_id, now)
     for i, (name, factor) in enumerate(_ENTRIES, 1):
         with store.write() as session:
             user = accounts.create(session, f"demo-{i}", secrets.token_urlsafe(16), now)
@@ -74,20 +80,55 @@ def add_demo(store: Store, organiser: str, now: datetime) -> None:
         _hand_in(store, user, name, factor, now)
 
 
+_ABOUT_MAPS = """\
+Matter between us and far galaxies distorts their images a little. A map of that distortion tells how
+much matter there is, **Omega_m**, and how clumpy it is, **S8**.
+
+You get 200 noisy maps and answer each with both parameters and their errors. Every map has a truth of
+its own; what gas, stars and the distances of galaxies do to it is not known exactly, and differs from map
+to map. Train on maps that `sigma68` makes (task `lensing`), on your own machine, with whatever you like.
+"""
+
+_MAPS = Announced(
+    "weak-lensing",
+    "Weak lensing",
+    "How much matter is there, and how clumpy is it? Answer 200 maps of what gravity does to the "
+    "images of galaxies, each with two numbers and their errors.",
+    ("log10_T_AGN", "f0", "Delta_z"),
+    (("overview", "Overview", _ABOUT_MAPS),),
+    task="lensing",
+    takes="results",
+    sets=200,
+    toys=1,
+    public=timedelta(days=14),
+)
+
+
 _TITLE = "This is a demonstration"
 _TEXT = """\
-The teams here are variants of one entry, handed in by the server itself when it began. Make an
-account, and hand in your own.
+What the teams here handed in are variants of one entry, or of no knowledge at all, made by the server
+itself when it began. Make an account, and hand in your own.
 """
 
 
 def _hand_in(store: Store, user: User, name: str, factor: float, now: datetime) -> None:
     with tempfile.TemporaryDirectory(prefix="sigma68-demo-") as folder:
-        path = Path(folder) / "entry.zip"
-        with zipfile.ZipFile(path, "w") as archive:
+        entry, results = Path(folder) / "entry.zip", Path(folder) / "results.zip"
+        with zipfile.ZipFile(entry, "w") as archive:
             archive.write(_TEMPLATE, "template.py")
             archive.writestr("model.py", _VARIANT.format(factor=factor))
+        with zipfile.ZipFile(results, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("result.json", json.dumps(_without_looking(factor)))
         with store.read() as session:
-            public = [one.phases[0].id for one in challenges.listing(session)]
-        for phase_id in public:
+            public = [(one.phases[0].id, one.takes) for one in challenges.listing(session)]
+        for phase_id, takes in public:
+            path = results if takes == "results" else entry
             submissions.submit(store, phase_id, user.id, path, name.lower(), now)
+
+
+def _without_looking(factor: float) -> dict[str, list[list[float]]]:
+    """The middle of every range for every map, its standard deviation times `factor` for an error."""
+    ranges = [(one.low, one.high) for one in load_task(_MAPS.task).parameters]
+    means = [(low + high) / 2 for low, high in ranges]
+    errors = [factor * (high - low) / 12**0.5 for low, high in ranges]
+    return {"means": [means] * _MAPS.sets, "errorbars": [errors] * _MAPS.sets}

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sigma68.challenge.rules import accounts, challenges, phases
-from sigma68.challenge.store.tables import User
+from sigma68.challenge.store.tables import Takes, User
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -30,12 +30,18 @@ class SignIn:
 
 @dataclass(frozen=True)
 class Announced:
-    """A challenge that a server can open with: its texts, and how long its public phase is."""
+    """A challenge that a server can open with: its texts, and how long its phases are.
+
+    `texts` are pages: name in addresses, title, Markdown. One that takes results has no final.
+    """
 
     slug: str
     title: str
     summary: str
     nuisances: tuple[str, ...]
+    texts: tuple[tuple[str, str, str], ...]
+    task: str = "higgs"
+    takes: Takes = "code"
     source: str | None = None
     sets: int = 10
     toys: int = 100
@@ -67,7 +73,7 @@ def first_organiser(store: Store, now: datetime, *, again: bool = False) -> Sign
 def add_challenges(
     session: Session, announced: tuple[Announced, ...], by: User, now: datetime, **settings: Any
 ) -> None:
-    """Open challenges with a public phase from now on and a final after it.
+    """Open challenges with a public phase from now on and, for code, a final after it.
 
     Raises
     ------
@@ -81,14 +87,15 @@ def add_challenges(
             session,
             one.slug,
             one.title,
-            "higgs",
+            one.task,
             now,
             by=by,
             source=one.source,
+            takes=one.takes,
             summary=one.summary,
             **settings,
         )
-        for name, title, text in _TEXTS:
+        for name, title, text in one.texts:
             challenges.set_page(session, challenge, name, title, text, by=by, now=now)
         public = phases.add(
             session,
@@ -104,6 +111,8 @@ def add_challenges(
             by=by,
             now=now,
         )
+        if one.takes == "results":
+            continue
         final = phases.PhaseSettings.final(
             "Final phase",
             public.closes,
@@ -118,24 +127,6 @@ def add_challenges(
 
 
 ALL = ("tes", "jes", "soft_met", "ttbar_scale", "diboson_scale", "bkg_scale")
-
-OPENING = (
-    Announced(
-        "higgs-uncertainty",
-        "HiggsML Uncertainty Challenge",
-        "How often is a Higgs boson made that decays to two tau leptons? Measure its signal "
-        "strength μ in simulated collisions whose energy scales and background rates are not "
-        "what you were trained on, and say honestly how well you know it.",
-        ALL,
-    ),
-    Announced(
-        "higgs-no-systematics",
-        "HiggsML without Systematics",
-        "The same measurement with a simulation that is exactly right: a place to begin.",
-        (),
-    ),
-)
-"""The challenge of the papers, and its twin for beginners."""
 
 _OVERVIEW = """\
 A collision at the Large Hadron Collider that makes a Higgs boson looks much like thousands that
@@ -160,3 +151,23 @@ publish its code, for training too, under an open licence.
 """
 
 _TEXTS = (("overview", "Overview", _OVERVIEW), ("rules", "Rules", _RULES))
+
+OPENING = (
+    Announced(
+        "higgs-uncertainty",
+        "HiggsML Uncertainty Challenge",
+        "How often is a Higgs boson made that decays to two tau leptons? Measure its signal "
+        "strength μ in simulated collisions whose energy scales and background rates are not "
+        "what you were trained on, and say honestly how well you know it.",
+        ALL,
+        _TEXTS,
+    ),
+    Announced(
+        "higgs-no-systematics",
+        "HiggsML without Systematics",
+        "The same measurement with a simulation that is exactly right: a place to begin.",
+        (),
+        _TEXTS,
+    ),
+)
+"""The challenge of the papers, and its twin for beginners."""
