@@ -35,7 +35,7 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.seeds": {"Stream", "stream"},
     "sigma68.summaries": {
         *("Columns", "HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"),
-        *("ScoresResamples", "TakesResults"),
+        *("HeldObservations", "ScoresResamples", "TakesResults"),
     },
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),

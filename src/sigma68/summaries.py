@@ -24,6 +24,7 @@ __all__ = [
     "HasKnownNoise",
     "HasObservations",
     "HasSummaries",
+    "HeldObservations",
     "ScoresResamples",
     "TakesResults",
 ]
@@ -75,6 +76,25 @@ class HasKnownNoise(HasObservations, Protocol):
         ------
         DataError
             If there is no such number.
+        """
+        ...
+
+
+@runtime_checkable
+class HeldObservations(Protocol):
+    """A pool whose pseudo-experiments are observations that were made elsewhere.
+
+    No truth can be asked of it: a run takes the truths that the pool has, all nuisances varying, and
+    the task's `pseudo_experiment` finds the observation by its truth.
+    """
+
+    def held_truth(self, seed: int, set: int, toy: int) -> Truth:
+        """The truth of one toy: a function of its numbers alone, parameters shared by its set.
+
+        Raises
+        ------
+        SettingsError
+            If a set cannot have so many toys.
         """
         ...
 

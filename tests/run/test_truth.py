@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 
 from sigma68.errors import NuisanceError
-from sigma68.protocols import Task
-from sigma68.run.truth import active_nuisances, draw_truth, toy_stream
+from sigma68.protocols import Pool, Task
+from sigma68.run.truth import active_nuisances, draw_truth, scored_truth, toy_stream
 from sigma68.seeds import stream
+from sigma68.types import Truth
 
 ALL = ("shift", "bkg_scale")
 
@@ -73,3 +76,20 @@ def test_unknown_nuisance(task: Task) -> None:
         active_nuisances(task, "shift,tes")
     with pytest.raises(NuisanceError, match=words):
         draw_truth(task, 1, 0, 0, ["tes"])
+
+
+class Held:
+    """A pool with truths of its own."""
+
+    def held_truth(self, seed: int, set: int, toy: int) -> Truth:
+        return Truth({"mu": float(set)}, {"shift": float(seed), "bkg_scale": float(toy)})
+
+
+def test_observations_made_elsewhere_bring_their_truths(task: Task) -> None:
+    pool = cast(Pool, Held())
+    truth = scored_truth(task, pool, 5, 1, 2, ALL)
+    assert truth == Truth({"mu": 1.0}, {"shift": 5.0, "bkg_scale": 2.0})
+    with pytest.raises(NuisanceError, match="shift cannot be switched off, give --nuisances all"):
+        scored_truth(task, pool, 5, 1, 2, ("bkg_scale",))
+    drawn = task.open().scoring
+    assert scored_truth(task, drawn, 5, 1, 2, ALL) == draw_truth(task, 5, 1, 2, ALL)

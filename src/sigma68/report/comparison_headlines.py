@@ -103,7 +103,9 @@ def coverage_and_rmse(ranking: HeadlineRanking) -> Figure:
                     below.plot(rmse, row, marker, color=color, ms=6)
             above.set_xlabel(f"Coverage of {p.label or p.name}")
             below.set_xlabel(f"RMSE of {title_of(p)}")
-            below.set_xlim(left=0)
+            found = [e.values.get(f"{p.name}_rmse") for e in entries]
+            below.set_xlim(0, 1.15 * max((r for r in found if r is not None), default=1.0) or 1.0)
             for axes in (above, below):
+                axes.locator_params(axis="x", nbins=5)
                 name_axis(axes, entries)
     return figure

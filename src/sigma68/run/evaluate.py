@@ -17,7 +17,7 @@ from typing import Any
 from sigma68.discover import load_task, method_class
 from sigma68.errors import SettingsError
 from sigma68.files import clean_parts, explained, make_folder, write_json
-from sigma68.protocols import Pools, Progress, Task
+from sigma68.protocols import Pool, Pools, Progress, Task
 from sigma68.run import provenance, results
 from sigma68.run import settings as settings_file
 from sigma68.run.calibration import FILE_NAME as CALIBRATION
@@ -28,7 +28,7 @@ from sigma68.run.progress import ProgressCallback, RunProgress
 from sigma68.run.settings import RunSettings, check_same, read_settings
 from sigma68.run.shards import FAILURES, Shards
 from sigma68.run.team import Team, finished_toys
-from sigma68.run.truth import active_nuisances, draw_truth
+from sigma68.run.truth import active_nuisances, scored_truth
 from sigma68.score import best_widths as best
 from sigma68.seeds import stream
 from sigma68.types import Truth
@@ -111,11 +111,14 @@ class _Run:
         self.progress = progress
         self.sandbox = sandbox
         self.start: dict[str, Any] = {}
+        self.pool: Pool
 
     def prepare(self, scratch: Path, models: Path | None, retrain: bool, workers: int) -> None:
         """Open the data, train and calibrate or open the entry, and write down what they were."""
         settings, task = self.settings, self.task
         pools = task.open(settings.data, split_seed=settings.split_seed)
+        self.pool = pools[settings.pool]
+        self._truth(settings.sets - 1, settings.toys - 1)  # raises before anything is trained
         self.start = {"kind": "start", "settings": settings.to_json()}
         about: dict[str, Any] = {
             "data_fingerprint": pools.fingerprint,
@@ -159,11 +162,8 @@ class _Run:
         begun, done, message = time.monotonic(), settings.n_toys - len(todo), ""
         self._tell(RunProgress("toys", done, settings.n_toys, shards.n_failed))
 
-        def truth(set: int, toy: int) -> Truth:
-            return draw_truth(self.task, settings.seed, set, toy, settings.nuisances)
-
         with log_of(self.out) as log, Team(self.start, workers, limit, log, scratch) as team:
-            for count, result in enumerate(finished_toys(team, todo, truth), start=1):
+            for count, result in enumerate(finished_toys(team, todo, self._truth), start=1):
                 shards.add(result)
                 shards.merge(result.set, settings.toys)
                 message = result.message or message
@@ -174,6 +174,10 @@ class _Run:
                     )
                 )
         shards.finish(settings.sets, settings.toys)
+
+    def _truth(self, set: int, toy: int) -> Truth:
+        settings = self.settings
+        return scored_truth(self.task, self.pool, settings.seed, set, toy, settings.nuisances)
 
     def _train(self, pools: Pools, models: Path | None, retrain: bool) -> Path:
         settings = self.settings
@@ -251,9 +255,7 @@ class _Run:
 
     def _write_best_widths(self, pools: Pools) -> None:
         settings, task = self.settings, self.task
-        truths = [
-            draw_truth(task, settings.seed, s, 0, ()).parameters for s in range(settings.sets)
-        ]
+        truths = [self._truth(s, 0).parameters for s in range(settings.sets)]
         found = best.best_widths(task, pools[settings.pool], truths, settings.nuisances)
         write_json(self.out / best.FILE_NAME, None if found is None else found.to_json())
 

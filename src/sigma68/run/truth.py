@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sigma68.errors import NuisanceError
-from sigma68.protocols import Task
+from sigma68.protocols import Pool, Task
 from sigma68.seeds import Stream, stream
+from sigma68.summaries import HeldObservations
 from sigma68.types import Truth
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "active_nuisances",
     "draw_calibration_truth",
     "draw_truth",
+    "scored_truth",
     "toy_stream",
 ]
 
@@ -35,6 +37,30 @@ def draw_truth(task: Task, seed: int, set: int, toy: int, active: Collection[str
     """
     of_set = stream(task.name, "truth", seed, set)
     return _truth(task, of_set, stream(task.name, "nuisances", seed, set, toy), active)
+
+
+def scored_truth(
+    task: Task, pool: Pool, seed: int, set: int, toy: int, active: Collection[str]
+) -> Truth:
+    """The truth of one scored toy from `pool`: `draw_truth`, unless the pool holds what there is.
+
+    Raises
+    ------
+    NuisanceError
+        As `draw_truth`, or if a nuisance is switched off that the pool's observations have.
+    SettingsError
+        If the pool does not hold so many observations.
+    """
+    if not isinstance(pool, HeldObservations):
+        return draw_truth(task, seed, set, toy, active)
+    off = [n.name for n in task.nuisances if n.name not in active]
+    if off:
+        raise NuisanceError(
+            f"these observations were made elsewhere, with every nuisance parameter varying: "
+            f"{', '.join(off)} cannot be switched off, give --nuisances all"
+        )
+    _known(task, active)
+    return pool.held_truth(seed, set, toy)
 
 
 def draw_calibration_truth(
@@ -79,16 +105,18 @@ def _calibration_stream(task: Task, seed: int, set: int, toy: int) -> Stream:
 
 @dataclass(frozen=True)
 class Draws:
-    """How the toys of one purpose are drawn: their truths, and the streams of their events."""
+    """How the toys of one purpose are drawn from a pool: their truths, and streams of their events."""
 
-    truth: Callable[[Task, int, int, int, Collection[str]], Truth]
+    truth: Callable[[Task, Pool, int, int, int, Collection[str]], Truth]
     events: Callable[[Task, int, int, int], Stream]
 
 
-SCORED = Draws(draw_truth, toy_stream)
+SCORED = Draws(scored_truth, toy_stream)
 """The toys of a run."""
 
-CALIBRATION = Draws(draw_calibration_truth, _calibration_stream)
+CALIBRATION = Draws(
+    lambda task, pool, *toy: draw_calibration_truth(task, *toy), _calibration_stream
+)
 """The toys that a calibration learns from."""
 
 

@@ -72,7 +72,7 @@ class Worker:
             If an entry cannot be brought back at all.
         """
         settings = self.settings
-        truth = self.draws.truth(self.task, settings.seed, set, toy, settings.nuisances)
+        truth = self.draws.truth(self.task, self.pool, settings.seed, set, toy, settings.nuisances)
         stream = self.draws.events(self.task, settings.seed, set, toy)
         observation = self.task.pseudo_experiment(self.pool, truth, stream)
         if self.ready is not None:

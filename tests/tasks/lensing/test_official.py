@@ -10,7 +10,7 @@ import pytest
 from sigma68.errors import DataError, SettingsError
 from sigma68.protocols import Pools
 from sigma68.seeds import stream
-from sigma68.summaries import HasKnownNoise, HasObservations
+from sigma68.summaries import HasKnownNoise, HasObservations, HeldObservations
 from sigma68.tasks.lensing.official import (
     GRID_FILE,
     LABEL_FILE,
@@ -22,6 +22,7 @@ from sigma68.tasks.lensing.official import (
 )
 from sigma68.tasks.lensing.sky import COLUMNS, NOISE, ROWS
 from sigma68.tasks.lensing.task import Lensing
+from sigma68.types import Truth
 
 POINTS, REALISATIONS, PIXELS = 3, 20, 400
 
@@ -105,11 +106,48 @@ def test_the_task_takes_the_files_mask(folder: Path) -> None:
     image = task.image(seen)
     np.testing.assert_array_equal(image[task.mask], seen.values[0])
     assert np.isfinite(task.summary(seen)).all()
-    with pytest.raises(SettingsError, match="101 cosmologies"):
-        task.pseudo_experiment(pools.scoring, pools.train.truth(0), stream("lensing", "test", 0))  # type: ignore[attr-defined]
     task.open()
     with pytest.raises(DataError, match="400 pixels"):
         task.image(seen)
+
+
+def test_pseudo_experiments_are_maps_that_were_held_out(folder: Path) -> None:
+    task = Lensing()
+    pool = task.open(str(folder)).scoring
+    assert isinstance(pool, HeldObservations)
+    assert isinstance(pool, OfficialPool)
+    truths = [[pool.held_truth(3, s, t) for t in range(2)] for s in range(POINTS)]
+    # Every cosmology has a set, every realisation a toy of each.
+    assert {s[0].parameters["Omega_m"] for s in truths} == {0.2, 0.3, 0.4}
+    assert all(one.parameters == two.parameters for one, two in truths)
+    held = {labels()[0, r, 2] for r in pool.realisations}
+    assert all({t.nuisances["log10_T_AGN"] for t in s} == held for s in truths)
+    truth = truths[1][0]
+    number = pool.number_of(truth)
+    assert pool.truth(number) == truth
+    seen = task.pseudo_experiment(pool, truth, stream("lensing", "test", 0))
+    noise = seen.values - pool.noiseless(number).values
+    assert noise.std() == pytest.approx(NOISE, rel=0.15)
+    other = task.pseudo_experiment(pool, truth, stream("lensing", "test", 1))
+    assert not np.array_equal(seen.values, other.values)
+    # The order of the cosmologies is the seed's, and what comes after all of them another one.
+    orders = [[pool.held_truth(seed, s, 0) for s in range(POINTS)] for seed in range(6)]
+    assert len({tuple(t.parameters["Omega_m"] for t in order) for order in orders}) > 1
+    beyond = [pool.held_truth(3, s, 0).parameters["Omega_m"] for s in range(POINTS, 2 * POINTS)]
+    assert set(beyond) == {0.2, 0.3, 0.4}
+
+
+def test_truths_that_no_map_has_are_refused(folder: Path) -> None:
+    task = Lensing()
+    pools = task.open(str(folder))
+    draw = stream("lensing", "test", 0)
+    with pytest.raises(SettingsError, match=r"no map made with Omega_m = 0\.5"):
+        task.pseudo_experiment(pools.scoring, Truth({"Omega_m": 0.5, "S8": 0.8}), draw)
+    learnt = pools.train.truth(0)  # type: ignore[attr-defined]
+    with pytest.raises(SettingsError, match="scoring pool"):
+        task.pseudo_experiment(pools.scoring, learnt, draw)
+    with pytest.raises(SettingsError, match="--toys 2 or fewer"):
+        pools.scoring.held_truth(0, 0, 2)  # type: ignore[attr-defined]
 
 
 def test_test_maps_are_mapped_too(folder: Path) -> None:

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError
+from sigma68.errors import DataError, SettingsError
 from sigma68.protocols import Pool, Pools
-from sigma68.seeds import stream
+from sigma68.seeds import Stream, stream
 from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
 from sigma68.tasks.lensing.pools import FEATURES, checked
 from sigma68.tasks.lensing.sky import COLUMNS, NOISE, ROWS
@@ -85,11 +85,20 @@ class OfficialPool:
             If there is no such map, or a pixel of it is not finite.
         """
         point, realisation = self._place(number)
-        sky = self.noiseless(number).values
         of_map = stream("lensing", "public files", self.split_seed, point, realisation)
-        draw = of_map.child(f"noise {noise}").generator()
-        drawn = draw.standard_normal(sky.size, dtype=np.float32)
-        return Observation(FEATURES, sky + np.float32(NOISE) * drawn)
+        return _with_noise(self.noiseless(number), of_map.child(f"noise {noise}"))
+
+    def held(self, truth: Truth, noise: Stream) -> Observation:
+        """The map that was made with `truth`, with noise that `noise` draws.
+
+        Raises
+        ------
+        SettingsError
+            If there is none.
+        DataError
+            If a pixel of it is not finite.
+        """
+        return _with_noise(self.noiseless(self.number_of(truth)), noise)
 
     def noiseless(self, number: int) -> Observation:
         """A map without noise, as it stands in the file.
@@ -107,6 +116,50 @@ class OfficialPool:
                 "download the file again"
             )
         return Observation(FEATURES, sky[None])
+
+    def held_truth(self, seed: int, set: int, toy: int) -> Truth:
+        """The label of one of these maps: a cosmology for each set, a realisation for each toy.
+
+        As many sets as there are cosmologies have one each, in an order that the seed draws; toys of
+        a set are different realisations. Sets beyond that have their cosmology, and may have a map,
+        that another set has too.
+
+        Raises
+        ------
+        SettingsError
+            If a set cannot have so many toys.
+        """
+        n_points, n_toys = len(self.labels), len(self.realisations)
+        if toy >= n_toys:
+            raise SettingsError(
+                f"the {self.role} pool of the public files has {n_toys} maps of each of {n_points} "
+                f"cosmologies: give --toys {n_toys} or fewer"
+            )
+        round_, place = divmod(set, n_points)
+        points = stream("lensing", "public cosmologies", seed, round_).generator()
+        toys = stream("lensing", "public realisations", seed, set).generator()
+        point = int(points.permutation(n_points)[place])
+        return self.truth(point * n_toys + int(toys.permutation(n_toys)[toy]))
+
+    def number_of(self, truth: Truth) -> int:
+        """The number of the map that was made with `truth`; the first of those that were.
+
+        Raises
+        ------
+        SettingsError
+            If there is none.
+        """
+        wanted = {**truth.parameters, **truth.nuisances}
+        values = np.array([wanted.get(p.name, np.nan) for p in (*PARAMETERS, *NUISANCES)])
+        labels = self.labels[:, self.realisations].reshape(self.n_rows, -1)
+        found = np.flatnonzero((labels == values).all(axis=1))
+        if not len(found):
+            asked = ", ".join(f"{name} = {value:g}" for name, value in wanted.items())
+            raise SettingsError(
+                f"the {self.role} pool of the public files has no map made with {asked}: it holds the "
+                f"truths of its {self.n_rows:,} labels, other truths are for another source"
+            )
+        return int(found[0])
 
     def labelled(
         self, nuisances: Mapping[str, float] | None = None, *, max_rows: int | None = None
@@ -141,6 +194,11 @@ class OfficialPool:
             )
         point, place = divmod(number, len(self.realisations))
         return point, int(self.realisations[place])
+
+
+def _with_noise(sky: Observation, noise: Stream) -> Observation:
+    drawn = noise.generator().standard_normal(sky.values.shape, dtype=np.float32)
+    return Observation(FEATURES, sky.values + np.float32(NOISE) * drawn)
 
 
 def open_official(folder: Path, *, split_seed: int = 0) -> tuple[Pools, npt.NDArray[np.bool_]]:

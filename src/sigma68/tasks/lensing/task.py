@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import DataError, SettingsError
+from sigma68.errors import DataError
 from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
 from sigma68.summaries import Columns
 from sigma68.tasks.lensing.bandpowers import BINS, ELL_EDGES, log_bandpowers
 from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
-from sigma68.tasks.lensing.pools import EMBEDDED, MapPool, open_embedded, simulated
+from sigma68.tasks.lensing.official import OfficialPool, open_official
+from sigma68.tasks.lensing.pools import EMBEDDED, open_embedded, simulated
 from sigma68.tasks.lensing.published import (
     ABOUT_ESTIMATES,
     ABOUT_SCORE,
@@ -70,28 +71,27 @@ class Lensing:
         """
         source = EMBEDDED if source is None else source
         if Path(source).is_dir():
-            from sigma68.tasks.lensing.official import open_official
-
             pools, self.mask = open_official(Path(source), split_seed=split_seed)
             return pools
         self.mask = survey_mask()
         return open_embedded(source, split_seed=split_seed)
 
     def pseudo_experiment(self, pool: Pool, truth: Truth, stream: Stream) -> Observation:
-        """One noisy map of `truth`; the sky and the noise are drawn by the stream.
+        """One noisy map of `truth`; sky and noise are drawn by the stream, or the noise alone.
+
+        Of public files it is the map that has this label.
 
         Raises
         ------
         NuisanceError
             If a nuisance is unknown or out of its range.
         SettingsError
-            If the pool has maps of fixed cosmologies only, or the cosmology is out of reach.
+            If public files have no map of this truth, or the cosmology is out of reach.
+        DataError
+            If the map has pixels that are no numbers.
         """
-        if not isinstance(pool, MapPool):
-            raise SettingsError(
-                "public files hold maps of 101 cosmologies, not of any: train on them, and run "
-                f"pseudo-experiments with --data {EMBEDDED}, or predict the public test maps"
-            )
+        if isinstance(pool, OfficialPool):
+            return pool.held(truth, stream.child("noise"))
         return simulated(truth, stream, stream.child("noise"))
 
     @property
