@@ -8,7 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sigma68.run.evaluate import evaluate
 from sigma68.run.models import train_into
+from sigma68.run.settings import RunSettings
+from sigma68.score.files import score_folder
 from sigma68.tasks.lensing.official import LABEL_FILE
 from sigma68.tasks.lensing.task import Lensing
 from tests.cli.test_verbs import sentence, sigma68
@@ -26,10 +29,20 @@ CNN = {
 }
 
 
-def run(method: str, data: str | Path, model: Path, out: Path, *more: str) -> None:
-    words = ("run", method, "--task", "lensing", "--data", data, "--model", model, "--out", out)
-    result = sigma68(*words, "--workers", "1", "--predict-seconds", "60", *more)
-    assert result.exit_code == 0, result.output
+def run(method: str, data: str | Path, model: Path, out: Path, sets: int, toys: int) -> None:
+    """Run and score as `sigma68 run` does, without the report, which takes its time."""
+    settings = RunSettings(
+        task="lensing",
+        method=method,
+        data=str(data),
+        sets=sets,
+        toys=toys,
+        seed=1,
+        nuisances=tuple(n.name for n in Lensing.nuisances),
+        model=str(model),
+        predict_seconds=60,
+    )
+    score_folder(evaluate(settings, out))
 
 
 def test_runs_of_two_methods_are_compared(tmp_path: Path) -> None:
@@ -38,7 +51,7 @@ def test_runs_of_two_methods_are_compared(tmp_path: Path) -> None:
     for name, settings in (("power_spectrum", SPECTRUM), ("cnn", CNN)):
         model = tmp_path / f"{name}-model"
         train_into(model, name, task, pools, settings=settings)
-        run(name, source, model, tmp_path / name, "--sets", "4", "--toys", "1")
+        run(name, source, model, tmp_path / name, sets=4, toys=1)
     words = ("compare", tmp_path / "power_spectrum", tmp_path / "cnn", "--sets-drawn", "3")
     result = sigma68(*words, "--out", tmp_path / "ranking")
     assert result.exit_code == 0, result.output
@@ -59,7 +72,7 @@ def test_public_files_are_trained_on_and_run_on(tmp_path: Path) -> None:
     task = Lensing()
     model, out = tmp_path / "model", tmp_path / "run"
     train_into(model, "power_spectrum", task, task.open(str(folder)), settings=SPECTRUM)
-    run("power_spectrum", folder, model, out, "--sets", "3", "--toys", "2")
+    run("power_spectrum", folder, model, out, sets=3, toys=2)
     toys = pd.read_parquet(out / "toys.parquet")
     assert len(toys) == 6
     held = task.open(str(folder)).scoring
