@@ -137,6 +137,7 @@ SURFACE: dict[str, set[str]] = {
         *("Leaderboard", "LeaderboardRow", "best_of_each", "leaderboard", "packed"),
         "unpacked",
     },
+    "sigma68.challenge.results.giving": {"Giving", "copy_given", "phases_that_give"},
     "sigma68.challenge.results.make": {"Made", "make_observations"},
     "sigma68.challenge.results.read": {"Wanted", "check_results"},
     "sigma68.challenge.results.score": {

@@ -210,6 +210,7 @@ def test_the_pages_show_it_all(hosted: Hosted) -> None:
     text = bob.get("/c/maps/data").text
     (link,) = re.findall(r'href="(/c/maps/phases/\d+/observations)"', text)
     assert "result.json" in text
+    assert "Omega_m (from 0.09 to 0.62)" in text
     assert bob.get(link).headers["content-disposition"].endswith('filename="maps.npz"')
     stranger = site.visitor()
     assert "/sign-in" in str(stranger.get(link).url)

@@ -25,7 +25,7 @@ from sigma68.challenge.rules.refusals import ConflictError
 from sigma68.challenge.store.tables import Observations, ObservationTruths
 from sigma68.errors import DataError
 from sigma68.protocols import Pool, Progress, Task
-from sigma68.run.truth import draw_truth, toy_stream
+from sigma68.run.truth import scored_truth, toy_stream
 from sigma68.types import Observation, Truth
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _observations(
     """The observations one by one; their truths go to the end of `truths`."""
     for number in range(asked.n):
         tell("observations", number / asked.n)
-        truth = draw_truth(task, asked.seed, number, 0, asked.nuisances)
+        truth = scored_truth(task, pool, asked.seed, number, 0, asked.nuisances)
         truths.append(truth)
         yield task.pseudo_experiment(pool, truth, toy_stream(task, asked.seed, number, 0))
     tell("observations", 1.0)

@@ -42,7 +42,8 @@ the mask is true, row by row, with their noise.
 
 Send a zip with one `result.json`, one row for each map, in their order:
 
-    {"means": [[Omega_m, S8], ...], "errorbars": [[error of Omega_m, error of S8], ...]}
+    {"means": [[Omega_m, S8], ...],
+     "errorbars": [[error of Omega_m, error of S8], ...]}
 
 All are finite numbers, errors positive.
 """

@@ -194,7 +194,7 @@ def _values(result: Result) -> list[tuple[str, str]]:
     """What the task says of results beside their score, as words."""
     document = result.document
     return [
-        (name.replace("_", " "), f"{value:,.4g}")
+        (name.replace("_", " "), f"{value:,.4g}".replace("-", "\N{MINUS SIGN}"))
         for name, value in document.get("values", {}).items()
         if name != document.get("headline") and isinstance(value, int | float)
     ]
