@@ -163,7 +163,7 @@ def test_test_maps_are_mapped_too(folder: Path) -> None:
 def test_a_missing_or_damaged_file_is_refused(folder: Path, name: str) -> None:
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=name):
+    with pytest.raises(DataError, match=f"{name} has .* bytes: it was not downloaded whole"):
         opened(folder)
     (folder / name).write_bytes(b"")
     with pytest.raises(DataError, match=name):
@@ -185,12 +185,33 @@ def test_a_missing_or_damaged_file_is_refused(folder: Path, name: str) -> None:
         (LABEL_FILE, np.zeros((POINTS, REALISATIONS, 4))),
         (LABEL_FILE, np.zeros((POINTS, REALISATIONS + 1, 5))),
         (LABEL_FILE, np.full((POINTS, REALISATIONS, 5), np.nan)),
+        (LABEL_FILE, labels()[..., [1, 0, 2, 3, 4]]),
+        (LABEL_FILE, labels() * [1, 1, 1, 1, 1e6] + [0, 0, 0, 0, 1]),
+        (LABEL_FILE, labels().astype("U8")),
     ],
 )
 def test_files_of_another_form_are_refused(folder: Path, name: str, array: np.ndarray) -> None:
     np.save(folder / name, array)
     with pytest.raises(DataError, match=name):
         opened(folder)
+
+
+@pytest.mark.parametrize("name", [GRID_FILE, MASK_FILE, LABEL_FILE])
+def test_any_damage_of_a_header_is_one_sentence(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    draw = np.random.default_rng(3)
+    said = []
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in draw.integers(0, 128, 3):
+            damaged[place] = draw.choice(list(b"(){}[]',0123456789<>fi\n\\\xff\0 #"))
+        (folder / name).write_bytes(damaged)
+        try:
+            opened(folder)
+        except DataError as error:
+            said.append(str(error))
+    assert len(said) > 100
+    assert not any("\n" in words or len(words) > len(str(folder)) + 300 for words in said)
 
 
 def test_pickled_files_are_not_loaded(folder: Path) -> None:

@@ -8,9 +8,11 @@ numbers of a realisation, so the split goes along the realisations, and nothing 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +24,14 @@ from sigma68.seeds import Stream, stream
 from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
 from sigma68.tasks.lensing.pools import FEATURES, checked
 from sigma68.tasks.lensing.sky import COLUMNS, NOISE, ROWS
-from sigma68.types import Labelled, Observation, PoolStatistics, Truth
+from sigma68.types import (
+    Labelled,
+    Nuisance,
+    Observation,
+    Parameter,
+    PoolStatistics,
+    Truth,
+)
 
 __all__ = ["GRID_FILE", "LABEL_FILE", "MASK_FILE", "OfficialPool", "open_official", "read_maps"]
 
@@ -34,6 +43,9 @@ STRANGE_TEST_FILE = f"{_STEM}kappa_test_phase2_new_v2.npy"
 
 SHARES = {"train": 0.6, "calibration": 0.2, "scoring": 0.1, "final": 0.1}
 """Of the realisations."""
+
+_SLACK = 0.2
+"""Labels may be outside of their range by so much of it."""
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -211,7 +223,7 @@ def open_official(folder: Path, *, split_seed: int = 0) -> tuple[Pools, npt.NDAr
     """
     mask = read_mask(folder / MASK_FILE)
     maps = _mapped(folder / GRID_FILE)
-    labels = _read(folder / LABEL_FILE)
+    labels = np.array(_mapped(folder / LABEL_FILE))
     if maps.ndim != 3 or maps.dtype.kind != "f" or maps.shape[2] != int(mask.sum()):
         raise DataError(
             f"{folder / GRID_FILE} has {maps.dtype} of shape {maps.shape}: it must be cosmologies x "
@@ -228,6 +240,7 @@ def open_official(folder: Path, *, split_seed: int = 0) -> tuple[Pools, npt.NDAr
         raise DataError(
             f"{folder / GRID_FILE} has {maps.shape[1]} realisations: a split needs at least 10"
         )
+    _check_ranges(folder / LABEL_FILE, labels)
     identity = _fingerprint(maps, labels)
     split = f"{identity}:{split_seed}"
     order = stream("lensing", "split", split_seed).generator().permutation(maps.shape[1])
@@ -246,6 +259,19 @@ def open_official(folder: Path, *, split_seed: int = 0) -> tuple[Pools, npt.NDAr
     return Pools(**pools, fingerprint=_hash(split)), mask
 
 
+def _check_ranges(path: Path, labels: npt.NDArray[Any]) -> None:
+    """Raise unless every column is near the range that it has: columns could stand elsewhere."""
+    ranges: list[Parameter | Nuisance] = [*PARAMETERS, *NUISANCES]
+    for column, named in enumerate(ranges):
+        values, slack = labels[..., column], _SLACK * (named.high - named.low)
+        if values.min() < named.low - slack or values.max() > named.high + slack:
+            raise DataError(
+                f"{path} has labels from {values.min():.4g} to {values.max():.4g} in column "
+                f"{column + 1}, which must be {named.name}, {named.low:g} to {named.high:g}: give the "
+                "file as published"
+            )
+
+
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     """The mask of the public maps, (1424, 176).
 
@@ -254,7 +280,7 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     DataError
         If it is not there, or not a mask of this shape.
     """
-    mask = _read(path)
+    mask = np.array(_mapped(path))
     if mask.dtype != np.bool_ or mask.shape != (ROWS, COLUMNS) or not mask.any():
         raise DataError(
             f"{path} has {mask.dtype} of shape {mask.shape}: a mask is bool, {ROWS} x {COLUMNS}, "
@@ -281,27 +307,37 @@ def read_maps(path: Path, mask: npt.NDArray[np.bool_]) -> FloatArray:
     return maps
 
 
-def _mapped(path: Path) -> FloatArray:
-    return _load(path, "r")
-
-
-def _read(path: Path) -> npt.NDArray[Any]:
-    return _load(path, None)
-
-
-def _load(path: Path, mode: Literal["r"] | None) -> npt.NDArray[Any]:
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    """The array in a NumPy file, read-only and on the disk."""
     try:
-        loaded: Any = np.load(path, mmap_mode=mode, allow_pickle=False)
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = _HEADERS[np.lib.format.read_magic(file)]
+            shape, by_columns, dtype = header(file)
+            offset = file.tell()
+        said = offset + math.prod(shape) * dtype.itemsize
+        if size < said:
+            raise DataError(
+                f"{path} has {size:,} of its {said:,} bytes: it was not downloaded whole, do so again"
+            )
+        if dtype.hasobject:
+            raise DataError(f"{path} holds objects, not numbers: give the file as published")
+        order: Literal["F", "C"] = "F" if by_columns else "C"
+        return np.memmap(path, dtype, "r", offset, shape, order)
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there: give the folder of the public files") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path} cannot be read as a NumPy file ({error}): download it again"
-        ) from error
-    if not isinstance(loaded, np.ndarray):
-        loaded.close()
-        raise DataError(f"{path} holds several arrays, not one: give the file as published")
-    return loaded
+    except OSError as error:
+        reason = error.strerror or "no reason is given"
+        raise DataError(f"{path} cannot be read ({reason}): see to it and try again") from error
+    # Of a header that is none, NumPy's parser raises whatever Python's does.
+    except (KeyError, ValueError, TypeError, SyntaxError, TokenError) as error:
+        raise DataError(f"{path} is no NumPy file, or damaged: download it again") from error
+
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def _fingerprint(maps: FloatArray, labels: npt.NDArray[Any]) -> str:
