@@ -116,6 +116,15 @@ def test_a_zip_with_one_name_twice_is_refused(tmp_path: Path) -> None:
         open_entry(path, tmp_path / "work")
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_whose_chunks_may_be_bombs_is_refused(tmp_path: Path, kind: int) -> None:
+    path = tmp_path / "entry.zip"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("model.py", GOOD)
+    with pytest.raises(EntryError, match="ordinary zip"):
+        open_entry(path, tmp_path / "work")
+
+
 def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "e.zip", {"model.py": GOOD})
     content = bytearray(path.read_bytes())

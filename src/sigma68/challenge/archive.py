@@ -28,6 +28,8 @@ _CLUTTER = {"__MACOSX", "__pycache__", ".DS_Store", ".git", ".ipynb_checkpoints"
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
 _LONGEST_PART = 255
+# What `zipfile` unpacks no more of at once than it is asked for; a chunk of others may be gigabytes.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OSError),
@@ -199,6 +201,10 @@ def _check_member(name: str, info: zipfile.ZipInfo, limits: Limits) -> None:
         raise EntryError(f"{name} holds the name {member[:60]!r}: give the file a plain name")
     if info.flag_bits & _ENCRYPTED:
         raise EntryError(f"{name}: {member} is encrypted: make the zip without a password")
+    if info.compress_type not in _BOUNDED:
+        raise EntryError(
+            f"{name}: {member} is packed in a rare way: make an ordinary zip (deflate)"
+        )
     if stat.S_ISLNK(mode):
         raise EntryError(f"{name}: {member} is a link: zip the file itself (zip without -y)")
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):

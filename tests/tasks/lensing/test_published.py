@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,19 @@ def test_answers_that_cannot_be_scored_are_refused(
     assert len(str(raised.value)) < 400
 
 
+def test_a_zip_that_lies_about_its_size_is_not_unpacked(task: Lensing, tmp_path: Path) -> None:
+    size = 100_000_003
+    path = zipped(tmp_path / "a.zip", " " * size)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 200)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="no submission"):
+            task.read_results(path, N)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_zips_that_mean_harm_are_refused(task: Lensing, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with pytest.raises(DataError, match="bytes"):
@@ -154,6 +168,13 @@ def test_zips_that_mean_harm_are_refused(task: Lensing, tmp_path: Path) -> None:
     # It says that it is small, in both places, and unpacks to more.
     path.write_bytes(raw.replace(struct.pack("<I", 50_000 + len(document())), b"\x10\0\0\0"))
     with pytest.raises(DataError, match="no submission"):
+        task.read_results(path, N)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("result.json", document())
+    with pytest.raises(DataError, match="ordinary zip"):
+        task.read_results(path, N)
+    path.write_bytes(bytes(2 << 20))
+    with pytest.raises(DataError, match="2,097,152 bytes"):
         task.read_results(path, N)
     for damaged in (raw[:-30], raw[:40] + bytes(20) + raw[60:], b"", b"PK\x05\x06" + bytes(18)):
         path.write_bytes(damaged)

@@ -27,6 +27,8 @@ NAME = "result.json"
 _LARGEST = 64 * 2**20
 # What four numbers of a map may take, written with every digit and indented; and what stands around.
 _MAP_BYTES, _OTHER_BYTES = 512, 4096
+# Of the zip itself: what stands around its file, and what systems put beside it.
+_ZIP_BYTES = 1 << 20
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OSError),
     *(ValueError, RecursionError, NotImplementedError, OverflowError),
@@ -117,9 +119,10 @@ def _read(path: Path, n_maps: int | None) -> dict[str, Any]:
     """What `result.json` says; no more of it is read than answers for `n_maps` maps can take."""
     most = _LARGEST if n_maps is None else min(_LARGEST, _OTHER_BYTES + _MAP_BYTES * n_maps)
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > most + _ZIP_BYTES:
             raise DataError(
-                f"{path} has {path.stat().st_size / 2**20:,.0f} MiB: put nothing but {NAME} into it"
+                f"{path} has {path.stat().st_size:,} bytes, at most {most + _ZIP_BYTES:,} are read: "
+                f"put nothing but {NAME} into it"
             )
         with zipfile.ZipFile(path) as archive:
             found = [i for i in archive.infolist() if Path(i.filename).name == NAME]
@@ -130,8 +133,11 @@ def _read(path: Path, n_maps: int | None) -> dict[str, Any]:
                     f"{NAME} in {path} has {found[0].file_size:,} bytes, at most {most:,} are "
                     "read: write one row for each map, and numbers with fewer digits"
                 )
-            # Never more than it says of itself, whatever it unpacks to.
-            document = json.loads(archive.read(found[0]))
+            if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError(f"{path} is packed in a rare way: make an ordinary zip (deflate)")
+            # Whatever it says of itself and unpacks to, no more is unpacked.
+            with archive.open(found[0]) as file:
+                document = json.loads(file.read(most + 1))
     except _BROKEN as error:
         raise DataError(f"{path} is no submission ({error}): give a zip with a {NAME}") from error
     except RuntimeError as error:  # what zipfile raises for an encrypted file
