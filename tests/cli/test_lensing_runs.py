@@ -91,4 +91,4 @@ def test_what_public_files_cannot_give_is_said_before_anything_is_trained(tmp_pa
     said = sentence(sigma68(*words, *more, "--sets", "2", "--toys", "9"))
     assert "give --toys 2 or fewer" in said
     (tmp_path / LABEL_FILE).write_bytes(b"\x93NUMPY")
-    assert f"{LABEL_FILE} cannot be read" in sentence(sigma68(*words, *more))
+    assert f"{LABEL_FILE} is no NumPy file" in sentence(sigma68(*words, *more))

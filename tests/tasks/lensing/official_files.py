@@ -12,7 +12,12 @@ from sigma68.tasks.lensing.sky import COLUMNS, ROWS
 
 
 def write_official(
-    folder: Path, *, points: int = 10, realisations: int = 20, pixels: int = 3000
+    folder: Path,
+    *,
+    points: int = 10,
+    realisations: int = 20,
+    pixels: int = 3000,
+    grid: bool = True,
 ) -> Path:
     """Mask, grid and labels in `folder`; every realisation has its nuisances at all cosmologies."""
     draw = np.random.default_rng(68)
@@ -23,9 +28,10 @@ def write_official(
         labels[..., i] = draw.uniform(p.low, p.high, points)[:, None]
     for i, n in enumerate(NUISANCES, start=2):
         labels[..., i] = [n.from_z(z) for z in draw.standard_normal(realisations)]
-    skies = draw.standard_normal((points, realisations, pixels))
-    power = labels[..., 1:2] ** 4 + 0.1 * labels[..., :1]
     np.save(folder / MASK_FILE, mask)
-    np.save(folder / GRID_FILE, (0.1 * power * skies).astype(np.float16))
     np.save(folder / LABEL_FILE, labels)
+    if grid:
+        skies = draw.standard_normal((points, realisations, pixels))
+        power = labels[..., 1:2] ** 4 + 0.1 * labels[..., :1]
+        np.save(folder / GRID_FILE, (0.1 * power * skies).astype(np.float16))
     return folder
