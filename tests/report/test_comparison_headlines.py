@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,14 @@ def test_what_stands_beside_the_score(ranking: HeadlineRanking) -> None:
     said = beside(ranking.entries[0], ranking)
     assert list(said) == names
     assert said["RMSE of omega"].startswith("0.4") or said["RMSE of omega"].startswith("0.5")
+
+
+def test_scores_of_parts_stand_beside_a_score_of_strangeness(ranking: HeadlineRanking) -> None:
+    values = {"auc": 0.7, "strangeness_score": 0.5, "strangeness_score_error": 0.1}
+    parts = {"odd_ones_score": 0.25, "odd_ones_score_error": 0.02, "odd_ones": 7}
+    entry = replace(ranking.entries[0], values={**values, **parts})
+    of_strange = replace(ranking, answer="strangeness", headline="strangeness_score")
+    assert beside(entry, of_strange) == {"AUC": "0.700", "odd ones": "0.250 ± 0.020"}
 
 
 def test_strangeness_has_one_figure(tmp_path: Path) -> None:

@@ -26,15 +26,21 @@ def beside(entry: HeadlineEntry, ranking: HeadlineRanking) -> dict[str, str]:
     """What stands beside an entry's score, by the names of the columns.
 
     For estimates: coverage of +- 1 error and RMSE of each parameter. For strangeness: the area under
-    the ROC curve.
+    the ROC curve, and every other score that comes with an error.
     """
-    if ranking.answer != "estimates":
-        auc = entry.values.get("auc")
-        return {} if auc is None or ranking.headline == "auc" else {"AUC": number(auc)}
+    values = entry.values
     said = {}
-    for p in ranking.parameters:
-        said[f"coverage of {p.name}"] = percent(entry.values.get(f"{p.name}_coverage"))
-        said[f"RMSE of {p.name}"] = number(entry.values.get(f"{p.name}_rmse"), 4)
+    if ranking.answer == "estimates":
+        for p in ranking.parameters:
+            said[f"coverage of {p.name}"] = percent(values.get(f"{p.name}_coverage"))
+            said[f"RMSE of {p.name}"] = number(values.get(f"{p.name}_rmse"), 4)
+        return said
+    if "auc" in values and ranking.headline != "auc":
+        said["AUC"] = number(values["auc"])
+    for name, value in values.items():
+        if name != ranking.headline and name.endswith("_score") and f"{name}_error" in values:
+            what = name.removesuffix("_score").replace("_", " ")
+            said[what] = with_error(value, values[f"{name}_error"])
     return said
 
 
