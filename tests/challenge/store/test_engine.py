@@ -4,12 +4,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import select, text
 
-from sigma68.challenge.store.engine import open_engine
+from sigma68.challenge.store import migrate
+from sigma68.challenge.store.engine import open_engine, reading
 from sigma68.challenge.store.migrate import differences, upgrade
 from sigma68.challenge.store.stores import open_store
-from sigma68.challenge.store.tables import Team, User
+from sigma68.challenge.store.tables import Challenge, Team, User
 from sigma68.errors import SettingsError
 from tests.challenge.server_world import World
 
@@ -116,3 +118,31 @@ def test_a_password_is_not_shown() -> None:
     with pytest.raises(SettingsError) as told:
         open_engine("nonsense://me:secret@host/x")
     assert "secret" not in str(told.value)
+
+
+def test_what_an_older_version_kept_is_brought_up_to_date(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/old.db")
+    with engine.begin() as connection:
+        command.upgrade(migrate._config(connection), "0002")
+        connection.execute(
+            text(
+                "INSERT INTO challenges (slug, title, summary, task, predict_seconds, fit_seconds, "
+                "memory_bytes, max_processes, disk_bytes, replay, bundle, visible, created) VALUES "
+                "('old', 'Old', '', 'gaussian', 20, 60, 1, 1, 1, 0, '{}', 1, '2026-01-01 00:00:00')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO phases (challenge_id, position, name, kind, opens, closes, sets, toys, "
+                "nuisances, per_day, total, updates, hidden, parts, version) VALUES (1, 0, 'P', "
+                "'public', '2026-01-01 00:00:00', '2026-02-01 00:00:00', 1, 1, '[]', 5, 100, "
+                "'at once', 0, 1, 0)"
+            )
+        )
+    upgrade(engine)
+    assert differences(engine) == []
+    with reading(engine) as session:
+        (found,) = session.scalars(select(Challenge))
+        assert (found.takes, len(found.phases)) == ("code", 1)
+        assert found.phases[0].observations is None
+    engine.dispose()
