@@ -24,6 +24,7 @@ def made_higgs_events(folder: Path) -> str:
 STAND_INS: dict[str, Callable[[Path], str]] = {
     "higgs": made_higgs_events,
     "lensing": lambda _: "embedded:20x3",
+    "lensing_strange": lambda _: "embedded:20x5",
 }
 """Makers of a small data source, by task; tasks with a quick default source need none."""
 
@@ -54,6 +55,7 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "min_events": 60,
     },
     "power_spectrum": {"degree": 2, "covariance_degree": 0},
+    "spectrum_chi2": {"degree": 2, "covariance_degree": 0},
     "cnn": SMALL_NETWORK,
     "cnn_posterior": {**SMALL_NETWORK, "degree": 1, "covariance_degree": 0},
     "neural_posterior": {**SMALL_NETWORK, "degree": 2},

@@ -6,8 +6,6 @@ Named after what the summaries are where it is best known: band powers of a map.
 from __future__ import annotations
 
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,17 +15,17 @@ import numpy.typing as npt
 from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsError
 from sigma68.files import write_json
 from sigma68.inference.sampling import Posterior, sample_posterior
+from sigma68.inference.summarised import summarised
 from sigma68.inference.summary_likelihood import SummaryLikelihood, fit_summary_likelihood
 from sigma68.protocols import Pool, Progress, Task
 from sigma68.seeds import stream
-from sigma68.summaries import HasObservations, HasSummaries
+from sigma68.summaries import HasSummaries
 from sigma68.types import AnswerKind, Estimate, Observation, Prediction
 
 __all__ = ["PowerSpectrum"]
 
 FloatArray = npt.NDArray[np.float64]
 _FILE = "power_spectrum.json"
-_CHUNK = 16
 
 
 class PowerSpectrum:
@@ -70,7 +68,10 @@ class PowerSpectrum:
         DataError
             If the pool has no observations, or too few.
         """
-        points, summaries = self._summaries(train, progress)
+        names = [p.name for p in self.task.parameters]
+        points, summaries = summarised(
+            train, names, self._summary, method=self.name, progress=progress
+        )
         self.likelihood = fit_summary_likelihood(
             points,
             summaries,
@@ -78,29 +79,6 @@ class PowerSpectrum:
             degree=self.degree,
             covariance_degree=self.covariance_degree,
         )
-
-    def _summaries(self, pool: Pool, progress: Progress | None) -> tuple[FloatArray, FloatArray]:
-        if not isinstance(pool, HasObservations):
-            raise DataError(
-                f"the {pool.role} pool has events but no whole observations, which "
-                f"{self.name} learns from: open another source"
-            )
-        names = [p.name for p in self.task.parameters]
-        n = pool.n_observations
-        points = np.array([[pool.truth(i).parameters[name] for name in names] for i in range(n)])
-        chunks = [range(i, min(i + _CHUNK, n)) for i in range(0, n, _CHUNK)]
-
-        def summarise(numbers: range) -> list[FloatArray]:
-            return [self._summary(pool.observation(i)) for i in numbers]
-
-        rows: list[FloatArray] = []
-        # Transforms and random numbers run outside the interpreter's lock.
-        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as threads:
-            for part in threads.map(summarise, chunks):
-                rows += part
-                if progress is not None:
-                    progress("summarising simulated observations", len(rows) / n)
-        return points, np.array(rows)
 
     def _summary(self, observation: Observation) -> FloatArray:
         if not isinstance(self.task, HasSummaries):

@@ -11,7 +11,7 @@ MNRAS 248 (1991) 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,7 +22,15 @@ from scipy import fft
 from sigma68.tasks.lensing.sky import COLUMNS, PIXEL, ROWS
 from sigma68.tasks.lensing.spectra import AXES, shipped_spectra
 
-__all__ = ["GRID", "SHIFT", "MapMaker", "map_maker", "skewness"]
+__all__ = [
+    "GRID",
+    "SHIFT",
+    "MapMaker",
+    "grid_spectrum",
+    "maker_of",
+    "map_maker",
+    "skewness",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -77,11 +85,26 @@ def map_maker(point: Mapping[str, float], *, shift: float | None = SHIFT) -> Map
 
 @lru_cache(maxsize=8)
 def _maker(point: tuple[float, ...], shift: float | None) -> MapMaker:
+    return maker_of(grid_spectrum(dict(zip(AXES, point, strict=True))), shift)
+
+
+def grid_spectrum(
+    point: Mapping[str, float], factor: Callable[[FloatArray], FloatArray] | None = None
+) -> FloatArray:
+    """C_ell in steradian at a point, times a `factor` of ell, as `maker_of` takes it.
+
+    Raises
+    ------
+    SettingsError
+        If the point is outside the table of power spectra.
+    """
     ell, place = _multipoles()
     spectrum = np.zeros(ell.size)
-    at = dict(zip(AXES, point, strict=True))
-    spectrum[1:] = shipped_spectra().spectrum(ell[1:], at)
-    return maker_of(spectrum[place], shift)
+    spectrum[1:] = shipped_spectra().spectrum(ell[1:], point)
+    if factor is not None:
+        spectrum[1:] *= factor(ell[1:])
+    quarter: FloatArray = spectrum[place]
+    return quarter
 
 
 def maker_of(quarter: FloatArray, shift: float | None) -> MapMaker:

@@ -1,0 +1,191 @@
+"""Strangeness as a chi-squared: how far summaries are from what any parameters would give.
+
+Mean and covariance of the summaries follow the parameters (`summary_likelihood`), learned from
+ordinary simulations alone. An observation is given the parameters that describe it best; how badly
+they still do is its strangeness. What comes out is as good as the summaries that go in.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.errors import FitError, ModelMismatchError, SettingsError
+from sigma68.inference.summarised import summarised
+from sigma68.inference.summary_likelihood import SummaryLikelihood, fit_summary_likelihood
+from sigma68.learning.files import read_document, require_match, write_document
+from sigma68.protocols import Pool, Progress, Task
+from sigma68.types import AnswerKind, Observation, Parameter, Prediction, Strangeness
+
+__all__ = ["ChiSquaredMethod"]
+
+FloatArray = npt.NDArray[np.float64]
+_STARTS = 21
+"""Points along each parameter at which a fit looks first."""
+_FEW_PARAMETERS = 3
+
+
+class ChiSquaredMethod(ABC):
+    """A method that knows ordinary observations by their summaries.
+
+    The first of the task's parameters says what is strange; the others are those that ordinary
+    observations differ by, and are fitted.
+
+    Parameters
+    ----------
+    task
+        A task that asks for a strangeness.
+    degree, covariance_degree
+        Of the polynomials of mean and covariance.
+    """
+
+    name: ClassVar[str]
+    answer: ClassVar[AnswerKind] = "strangeness"
+
+    def __init__(self, task: Task, *, degree: int, covariance_degree: int) -> None:
+        if not 1 <= degree <= 8 or not 0 <= covariance_degree <= 4:
+            raise SettingsError(
+                f"degree={degree} and covariance_degree={covariance_degree}: give 1 to 8 and 0 to 4"
+            )
+        self.task = task
+        self.degree, self.covariance_degree = degree, covariance_degree
+        self.likelihood: SummaryLikelihood | None = None
+
+    @classmethod
+    def skip(cls, task: Task) -> str | None:
+        """Why this method cannot do this task; None if it can."""
+        if task.answer != cls.answer:
+            return f"it gives {cls.answer}, the task asks for {task.answer}"
+        if not 2 <= len(task.parameters) <= _FEW_PARAMETERS:
+            return "ordinary observations must differ by one or two parameters"
+        return None
+
+    @abstractmethod
+    def summary(self, observation: Observation) -> FloatArray:
+        """The numbers that an observation is known by, (n_summaries,)."""
+
+    @property
+    def fitted(self) -> tuple[Parameter, ...]:
+        """What ordinary observations differ by."""
+        return self.task.parameters[1:]
+
+    def fit(self, train: Pool, calibration: Pool, progress: Progress | None = None) -> None:
+        """Summarise the ordinary observations of both pools, and fit mean and covariance to them.
+
+        Raises
+        ------
+        DataError
+            If a pool has no observations, or there are too few.
+        """
+        names = [p.name for p in self.fitted]
+        parts = [
+            summarised(pool, names, self.summary, method=self.name, progress=progress)
+            for pool in (train, calibration)
+        ]
+        points, summaries = (np.concatenate(own) for own in zip(*parts, strict=True))
+        self.likelihood = fit_summary_likelihood(
+            points,
+            summaries,
+            self.fitted,
+            degree=self.degree,
+            covariance_degree=self.covariance_degree,
+        )
+
+    def predict(self, observation: Observation) -> Prediction:
+        """The chi-squared at the most probable parameters.
+
+        Raises
+        ------
+        FitError
+            If the observation gives no finite summaries.
+        ModelMismatchError
+            If the method is not trained.
+        """
+        likelihood = self.trained()
+        summary = self.summary(observation)
+        if not np.isfinite(summary).all():
+            raise FitError("the observation gives no finite summaries")
+        at = self.best(summary)
+        chi_squared = float(likelihood.chi_squared(summary[None], at[None])[0])
+        return Prediction({self.task.parameters[0].name: Strangeness(chi_squared)})
+
+    def best(self, summary: FloatArray) -> FloatArray:
+        """The parameters in their ranges that make a summary most probable, (n_parameters,)."""
+        from scipy.optimize import minimize
+
+        likelihood = self.trained()
+        axes = [np.linspace(p.low, p.high, _STARTS) for p in self.fitted]
+        starts = np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
+        first = starts[int(np.argmin(likelihood.nll(summary, starts)))]
+        low, span = likelihood.low, likelihood.high - likelihood.low
+        found = minimize(
+            lambda u: float(likelihood.nll(summary, (low + span * u)[None])[0]),
+            (first - low) / span,
+            bounds=[(0.0, 1.0)] * len(low),
+            method="L-BFGS-B",
+        )
+        at: FloatArray = low + span * np.clip(found.x, 0.0, 1.0)
+        return at
+
+    def trained(self) -> SummaryLikelihood:
+        """Mean and covariance of ordinary summaries.
+
+        Raises
+        ------
+        ModelMismatchError
+            If the method is not trained.
+        """
+        if self.likelihood is None:
+            raise ModelMismatchError(f"{self.name} is not trained yet: fit it, or load a model")
+        return self.likelihood
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that this method was made with."""
+        return {"degree": self.degree, "covariance_degree": self.covariance_degree}
+
+    def save(self, folder: Path) -> None:
+        """Write settings and likelihood.
+
+        Raises
+        ------
+        ModelMismatchError
+            If the method is not trained.
+        OutputError
+            If the folder cannot be written.
+        """
+        document: Mapping[str, Any] = {
+            "method": self.name,
+            "task": self.task.name,
+            "settings": self.settings(),
+            "likelihood": self.trained().to_json(),
+        }
+        write_document(folder / f"{self.name}.json", dict(document))
+
+    @classmethod
+    def load(cls, folder: Path, task: Task) -> Self:
+        """The method that `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If there is none, or it is damaged.
+        ModelMismatchError
+            If it is of another task or method.
+        """
+        path = folder / f"{cls.name}.json"
+        document = read_document(path)
+        expected = {"method": cls.name, "task": task.name}
+        require_match(path, document, expected, ("settings", "likelihood"))
+        try:
+            method = cls(task, **document["settings"])
+        except TypeError as error:
+            raise ModelMismatchError(
+                f"{path} holds other settings than {cls.name} has: train again"
+            ) from error
+        method.likelihood = SummaryLikelihood.from_json(document["likelihood"])
+        return method

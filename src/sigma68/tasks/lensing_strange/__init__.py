@@ -1,0 +1,1 @@
+"""Which maps of weak lensing are like none that the simulation makes."""
