@@ -7,12 +7,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sigma68.errors import DataError, NuisanceError
 from sigma68.protocols import Pool, Pools, Task
 from sigma68.run.results import row, toy_columns
 from sigma68.run.truth import draw_truth, toy_stream
+from sigma68.score.headline_ranking import rank_by_headline
 from sigma68.seeds import stream
 from sigma68.types import (
     Answer,
@@ -260,18 +262,16 @@ def test_statistics_agree_with_the_weights(name: str, house: House) -> None:
         )
 
 
-@every_task
-def test_score_of_right_answers_and_of_failures(name: str, house: House) -> None:
-    task = build_task(name)
-    import pandas as pd
-
+def answered(task: Task, off: float = 0.0) -> pd.DataFrame:
+    """Forty toys in ten sets, answered right but for `off` errors; the eighth failed."""
     results = []
     for toy in range(40):
         truth = draw_truth(task, 1, toy // 4, toy, all_nuisances(task))
         failed = toy == 7
         answers: dict[str, Answer] = {}
         for p in task.parameters:
-            value, error = truth.parameters[p.name], (p.high - p.low) / 10
+            error = (p.high - p.low) / 10
+            value = truth.parameters[p.name] + off * error * (-1) ** toy
             answers[p.name] = {
                 "interval": Interval(value, error, value - error, value + error),
                 "estimates": Estimate(value, error),
@@ -287,9 +287,30 @@ def test_score_of_right_answers_and_of_failures(name: str, house: House) -> None
                 seconds=0.1,
             )
         )
-    score = task.score(pd.DataFrame([row(task, result) for result in results]))
+    return pd.DataFrame([row(task, result) for result in results])
+
+
+@every_task
+def test_score_of_right_answers_and_of_failures(name: str) -> None:
+    score = build_task(name).score(answered(build_task(name)))
     assert score.headline in score.values
     assert math.isfinite(score.value)
     assert score.values["n_toys"] == 40
     assert score.values["n_failed"] == 1
     assert len(score.per_set) == 10
+
+
+@every_task
+def test_scores_are_ranked_whatever_is_asked_for(name: str) -> None:
+    task = build_task(name)
+    if task.answer == "interval":
+        return  # These are ranked by their intervals, not by what the task says of them.
+    tables = {"right": answered(task), "off": answered(task, off=3.0)}
+    ranking = rank_by_headline(tables, task, n_resamples=50)
+    assert ranking.paired
+    assert {e.name: e.score for e in ranking.entries} == {
+        n: task.score(toys).value for n, toys in tables.items()
+    }
+    first, second = ranking.entries
+    assert first.score > second.score
+    assert first.name == "right"
