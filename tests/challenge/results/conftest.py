@@ -48,7 +48,7 @@ def answers(world: World, *, off: float = 0.0, error: float = 0.1) -> bytes:
     return results(means, np.full_like(means, error))
 
 
-def furnished(folder: Path) -> World:
+def furnished(folder: Path, task: str = "lensing") -> World:
     """A server whose observations have not been made."""
     store = open_store(f"sqlite:///{folder}/challenge.db", str(folder / "files"))
     world = World(folder, store)
@@ -57,7 +57,7 @@ def furnished(folder: Path) -> World:
         by = session.get_one(User, world.organiser_id)
         by.role = "organiser"
         challenge = challenges.create(
-            session, "maps", "Maps", "lensing", world.now, by=by, takes="results"
+            session, "maps", "Maps", task, world.now, by=by, takes="results"
         )
         settings = phases.PhaseSettings(
             "Public", OPENS, CLOSES, sets=N, toys=1, nuisances=NUISANCES
