@@ -286,6 +286,15 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.tasks.higgs.validation.verdict": {"Finding", "findings", "passes"},
     "sigma68.report.validation": {"write_validation_report"},
+    "sigma68.tasks.lensing.official": {
+        *("GRID_FILE", "LABEL_FILE", "MASK_FILE", "NEW_FILE", "NEW_LABEL_FILE"),
+        *("STRANGE_TEST_FILE", "TEST_FILE", "OfficialPool", "open_official", "read_maps"),
+        "read_mask",
+    },
+    "sigma68.tasks.lensing.scores": {
+        *("FLOOR", "estimate_score", "roc_curve", "score_estimated", "strangeness_score"),
+        *("summary_of_estimates", "toy_scores"),
+    },
     "sigma68.download": {"Patience", "download", "only_one", "partial_bytes", "sha256_of"},
     "sigma68.meter": {"HowFar", "Meter", "Report"},
     "sigma68.unpack": {"UnpackLimits", "unpack"},

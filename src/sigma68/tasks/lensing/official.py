@@ -33,7 +33,19 @@ from sigma68.types import (
     Truth,
 )
 
-__all__ = ["GRID_FILE", "LABEL_FILE", "MASK_FILE", "OfficialPool", "open_official", "read_maps"]
+__all__ = [
+    "GRID_FILE",
+    "LABEL_FILE",
+    "MASK_FILE",
+    "NEW_FILE",
+    "NEW_LABEL_FILE",
+    "STRANGE_TEST_FILE",
+    "TEST_FILE",
+    "OfficialPool",
+    "open_official",
+    "read_maps",
+    "read_mask",
+]
 
 _STEM = "WIDE12H_bin2_2arcmin_"
 GRID_FILE, MASK_FILE, LABEL_FILE = f"{_STEM}kappa.npy", f"{_STEM}mask.npy", "label.npy"
