@@ -251,6 +251,13 @@ def test_files_of_observations_are_kept_and_looked_at(maps: World) -> None:
     with maps.store.files.local(hidden) as path:
         path.write_bytes(b"other")
     assert faults(maps.store, maps.now) == [f"the file {hidden} is not the one that was stored"]
+    # Nobody's results are to blame: the job waits for another try, and says why.
+    number = maps.submit("ann", results(np.full((N, 2), 0.5), np.full((N, 2), 0.1)))
+    told: list[str] = []
+    assert maps.worker(no_judge, say=told.append).do_one()
+    assert maps.status(number) == "queued"
+    assert [line for line in told if "truths of this phase cannot be read" in line]
+    assert not [line for line in told if Path(hidden).name in line]
 
 
 def test_results_that_were_cancelled_get_no_score(maps: World) -> None:

@@ -146,8 +146,15 @@ def _asked(session: Session, held: Lease) -> _Asked | None:
 def _truths(store: Store, asked: _Asked) -> Columns:
     import pandas as pd
 
-    with store.files.local(asked.truths) as path:
-        table = pd.read_parquet(path)
+    try:
+        with store.files.local(asked.truths) as path:
+            table = pd.read_parquet(path)
+    except (DataError, OSError, ValueError) as error:  # Arrow's errors are among these
+        # Teams may come to read this: nothing of where the truths lie.
+        raise DataError(
+            f"the truths of this phase cannot be read ({type(error).__name__}): organisers run "
+            "`sigma68 challenge check`, and workers as the user who made the observations"
+        ) from error
     if len(table) != asked.n_observations:
         raise DataError(
             f"there are {len(table):,} truths for {asked.n_observations:,} observations: restore "

@@ -71,7 +71,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         host = f"[{options.host}]" if ":" in options.host else options.host
         address = (options.address or f"http://{host}:{port}").rstrip("/")
         app = create_app(_settings(options, address), store)
-        sign_in = _begin(store, options)
+        sign_in = _begin(store, options, say)
         sweep_temporary(utc_now())
         removed = store.sweep(utc_now())
         if removed:
@@ -100,7 +100,7 @@ def _settings(options: Options, address: str) -> ServerSettings:
     )
 
 
-def _begin(store: Store, options: Options) -> SignIn | None:
+def _begin(store: Store, options: Options, say: Callable[[str], None]) -> SignIn | None:
     """Give an empty store an organiser and challenges; the sign-in if one was made."""
     now = utc_now()
     sign_in = first_organiser(store, now, again=options.demo)
@@ -108,6 +108,7 @@ def _begin(store: Store, options: Options) -> SignIn | None:
         is_empty = not challenges.listing(session, hidden=True)
     if sign_in is not None and is_empty and not options.empty:
         if options.demo:
+            say("making what there is to look at: challenges, entries, 200 maps")
             add_demo(store, sign_in.name, now)
         else:
             _open(store, sign_in.name)
