@@ -60,6 +60,8 @@ def test_runs_of_two_methods_are_compared(tmp_path: Path) -> None:
     ranking = json.loads((tmp_path / "ranking" / "comparison.json").read_text())
     assert ranking["headline"] == "challenge_score"
     assert ranking["paired"]
+    stated = [f"{e['score']:.3f} ± {e['score_error']:.3f}" for e in ranking["entries"]]
+    assert all(words in result.stdout for words in stated)
     scores = {e["name"]: e["score"] for e in ranking["entries"]}
     for name in scores:
         document = json.loads((tmp_path / name / "score.json").read_text())

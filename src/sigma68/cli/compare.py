@@ -71,17 +71,17 @@ def _table(ranking: Ranking | HeadlineRanking) -> tuple[tuple[str, ...], list[tu
 
     found = [beside(entry, ranking) for entry in ranking.entries]
     return ("rank", "run", "score", "68% of resamples", *found[0], "failed"), [
-        (*_placed(entry), *said.values(), _failed(entry))
+        (*_placed(entry, entry.score_error), *said.values(), _failed(entry))
         for entry, said in zip(ranking.entries, found, strict=True)
     ]
 
 
-def _placed(entry: Placed) -> tuple[str, ...]:
+def _placed(entry: Placed, error: float | None = None) -> tuple[str, ...]:
     """Rank, name and score of an entry, with the range of its resampled scores."""
     return (
         "-" if entry.rank is None else str(entry.rank),
         entry.name,
-        f"{entry.score:.3f}",
+        f"{entry.score:.3f}" if error is None else f"{entry.score:.3f} ± {error:.3f}",
         f"{entry.score_low:.3f} to {entry.score_high:.3f}",
     )
 
