@@ -114,7 +114,15 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.challenge.queue.worker": {"Judge", "Worker", "utc_now"},
     "sigma68.challenge.rules.accounts": {
         *("by_identity", "create", "create_for_identity", "end_sessions", "find"),
-        *("has_password", "listing", "require_organiser", "session_epoch", "set_disabled"),
+        *(
+            "Hashed",
+            "has_password",
+            "hashed",
+            "listing",
+            "require_organiser",
+            "session_epoch",
+            "set_disabled",
+        ),
         *("set_password", "set_pseudonym", "set_role", "sign_in"),
     },
     "sigma68.challenge.rules.board": {

@@ -32,7 +32,10 @@ def test_everything_goes_out_and_into_an_empty_server(server: Path, tmp_path: Pa
     out = str(tmp_path / "out")
     result = call(server, "export", out, "--formats", "parquet")
     assert result.exit_code == 0, result.output
-    assert "left out: hashes of passwords and of API tokens; truths of observations given away; " in result.stdout
+    assert (
+        "left out: hashes of passwords and of API tokens; truths of observations given away; "
+        in result.stdout
+    )
     copy = tmp_path / "copy"
     result = call(copy, "import", out, "--password-for", "Olga")
     assert result.exit_code == 0, result.output

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import sqlite3
 import tempfile
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import make_url, select, update
 
+from sigma68.challenge.rules import accounts, tokens
 from sigma68.challenge.store.tables import Phase, Token
 from sigma68.challenge.web.limits import Limiter
 from tests.challenge.web.conftest import PASSWORD, START, Site, zipped
@@ -220,3 +223,53 @@ def test_a_stranger_reads_what_is_public(site: Site) -> None:
     assert visitor.get("/api/v1/none").json() == {"error": "there is no such page"}
     huge = visitor.get(f"/api/v1/submissions/{10**30}")
     assert huge.status_code in (401, 404, 422)
+
+
+def test_nobody_waits_for_the_database_while_a_password_is_hashed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, visitor = Program(site, "ann"), site.person("bob")
+    hashing, known = [], accounts.hashed
+
+    def hashed(password: str) -> accounts.Hashed:
+        # Raises "database is locked" where somebody writes.
+        database = make_url(site.store.database_url).database
+        assert database
+        with contextlib.closing(sqlite3.connect(database, timeout=0.1)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.rollback()
+        hashing.append(password)
+        return known(password)
+
+    monkeypatch.setattr(accounts, "hashed", hashed)
+    new = "another password"
+    ann("PUT", "me/password", 204, json={"old": PASSWORD, "password": new})
+    ann("POST", "accounts", 201, json={"name": "eve", "password": new + "1"})
+    form = {"old": PASSWORD, "password": new + "2", "again": new + "2"}
+    assert visitor.post("/account/password", form).status_code == 200
+    form = {"name": "ida", "password": new + "3", "again": new + "3"}
+    assert site.visitor().post("/register", form, page="/register").status_code == 200
+    assert hashing == [new, new + "1", new + "2", new + "3"]
+    for name, password in (
+        ("ann", new),
+        ("eve", new + "1"),
+        ("bob", new + "2"),
+        ("ida", new + "3"),
+    ):
+        answer = site.visitor().post("/sign-in", {"name": name, "password": password})
+        assert answer.status_code == 200
+
+
+def test_a_token_gives_no_password_to_an_account_without_one(site: Site) -> None:
+    with site.store.write() as session:
+        user = accounts.create_for_identity(session, "https://id.org", "7", "ida", site.now)
+        _, token = tokens.new_token(session, user, "mine", site.now, lifetime=timedelta(days=9))
+    answer = httpx.put(
+        f"{site.address}/api/v1/me/password",
+        json={"password": "another password", "old": ""},
+        headers={"authorization": f"Bearer {token}"},
+    )
+    assert answer.status_code == 403
+    assert "a token cannot give it one" in answer.text
+    with site.store.read() as session:
+        assert not accounts.has_password(session, user)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, get_args
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 __all__ = [
+    "Hashed",
     "by_identity",
     "create",
     "create_for_identity",
     "end_sessions",
     "find",
     "has_password",
+    "hashed",
     "listing",
     "require_organiser",
     "session_epoch",
@@ -50,16 +53,41 @@ _LONGEST_WAIT = timedelta(minutes=15)
 _LEAST_PASSWORD, _MOST_PASSWORD = 10, 1000
 
 
+@dataclass(frozen=True)
+class Hashed:
+    """A password that can be taken, as it is kept."""
+
+    text: str
+
+
+def hashed(password: str) -> Hashed:
+    """The password's hash, which takes long on purpose: to be made before a transaction begins.
+
+    Raises
+    ------
+    RefusedError
+        If the password cannot be taken.
+    """
+    if not _LEAST_PASSWORD <= len(password) <= _MOST_PASSWORD:
+        raise RefusedError(
+            f"a password must have {_LEAST_PASSWORD} to {_MOST_PASSWORD:,} characters, not "
+            f"{len(password)}"
+        )
+    return Hashed(_hasher().hash(password))
+
+
 def create(
     session: Session,
     name: str,
-    password: str,
+    password: str | Hashed,
     now: datetime,
     *,
     email: str = "",
     role: Role = "participant",
 ) -> User:
     """A new user with a random pseudonym.
+
+    A password that is not hashed yet is hashed here, while others wait for the database.
 
     Raises
     ------
@@ -68,9 +96,9 @@ def create(
     ConflictError
         If the name is taken.
     """
-    hashed = _hashed(password)
+    kept = password if isinstance(password, Hashed) else hashed(password)
     user = _new_user(session, name, now, email=email, role=role)
-    session.add(Credential(user_id=user.id, password_hash=hashed))
+    session.add(Credential(user_id=user.id, password_hash=kept.text))
     session.flush()
     return user
 
@@ -106,21 +134,24 @@ def sign_in(session: Session, name: str, password: str, now: datetime) -> User |
     credential.failures = 0
     credential.last_failure = None
     if _hasher().check_needs_rehash(credential.password_hash):
-        credential.password_hash = _hashed(password)
+        credential.password_hash = _hasher().hash(password)
     session.flush()
     return user
 
 
-def set_password(session: Session, user: User, password: str) -> None:
+def set_password(session: Session, user: User, password: str | Hashed) -> None:
     """A new password; all of the user's sessions end.
+
+    One that is not hashed yet is hashed here, while others wait for the database.
 
     Raises
     ------
     RefusedError
         If the password cannot be taken.
     """
+    kept = password if isinstance(password, Hashed) else hashed(password)
     credential = _credential(session, user)
-    credential.password_hash = _hashed(password)
+    credential.password_hash = kept.text
     credential.failures = 0
     end_sessions(session, user)
 
@@ -326,19 +357,10 @@ def _hash_of_nobody() -> str:
     return _hasher().hash(secrets.token_urlsafe(16))
 
 
-def _hashed(password: str) -> str:
-    if not _LEAST_PASSWORD <= len(password) <= _MOST_PASSWORD:
-        raise RefusedError(
-            f"a password must have {_LEAST_PASSWORD} to {_MOST_PASSWORD:,} characters, not "
-            f"{len(password)}"
-        )
-    return _hasher().hash(password)
-
-
-def _is_right(hashed: str, password: str) -> bool:
+def _is_right(kept: str, password: str) -> bool:
     from argon2.exceptions import Argon2Error, InvalidHashError
 
     try:
-        return _hasher().verify(hashed, password)
+        return _hasher().verify(kept, password)
     except (Argon2Error, InvalidHashError):
         return False

@@ -48,9 +48,8 @@ def register(caller: ChangerDep, account: NewAccount) -> Me:
     if not caller.house.settings.registration:
         raise ForbiddenError("nobody can register here: ask the organisers for an account")
     caller.house.limiter.count("register", caller.address, caller.now)
-    made = accounts.create(
-        caller.session, account.name, account.password, caller.now, email=account.email
-    )
+    password = _hashed(caller, account.password)
+    made = accounts.create(caller.session, account.name, password, caller.now, email=account.email)
     caller.session.commit()
     return Me.model_validate(made)
 
@@ -74,13 +73,18 @@ def set_pseudonym(caller: ChangerDep, pseudonym: Annotated[str, Body(embed=True)
 def set_password(
     caller: ChangerDep,
     password: Annotated[str, Body()],
-    old: Annotated[str, Body(description="Left out by an account without one.")] = "",
+    old: Annotated[str, Body(description="The present one.")] = "",
 ) -> None:
     """Another password; all browsers are signed out, tokens stay."""
     user = caller.signed_in()
-    if accounts.has_password(caller.session, user):
-        _sign_in(caller, user.name, old)
-    accounts.set_password(caller.session, user, password)
+    if not accounts.has_password(caller.session, user):
+        # A token that got lost must not become a second way to sign in.
+        raise ForbiddenError(
+            "this account has no password, and a token cannot give it one: sign in by your "
+            "provider and set it on the page of your account"
+        )
+    _sign_in(caller, user.name, old)
+    accounts.set_password(caller.session, user, _hashed(caller, password))
     caller.session.commit()
 
 
@@ -93,6 +97,12 @@ def sign_in(caller: ChangerDep, given: Credentials) -> NewToken:
     )
     caller.session.commit()
     return NewToken(token=text, **TokenOut.model_validate(made).model_dump())
+
+
+def _hashed(caller: Caller, password: str) -> accounts.Hashed:
+    """The password's hash; nobody waits for the database meanwhile."""
+    caller.session.commit()
+    return accounts.hashed(password)
 
 
 def _sign_in(caller: Caller, name: str, password: str) -> User:

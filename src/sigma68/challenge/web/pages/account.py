@@ -71,7 +71,10 @@ def register(visit: ChangeDep, posted: PostedDep) -> Response:
         password = posted.text("password")
         if password != posted.text("again"):
             raise RefusedError("the two passwords differ: type the same one twice")
-        user = accounts.create(visit.session, name, password, visit.now, email=email)
+        # Nobody waits for the database while the password is hashed.
+        visit.session.rollback()
+        kept = accounts.hashed(password)
+        user = accounts.create(visit.session, name, kept, visit.now, email=email)
     except RefusedError as error:
         visit.again()
         return visit.page(
@@ -126,15 +129,18 @@ def change_password(visit: ChangeDep, posted: PostedDep) -> Response:
     user = visit.signed_in()
     try:
         visit.house.limiter.check("password", visit.address, visit.now)
+        if posted.text("password") != posted.text("again"):
+            raise RefusedError("the two new passwords differ: type the same one twice")
         if accounts.has_password(visit.session, user):
             known = accounts.sign_in(visit.session, user.name, posted.text("old"), visit.now)
             if known is None:
                 visit.session.commit()
                 visit.house.limiter.count("password", visit.address, visit.now)
                 raise RefusedError("that is not your present password")
-        if posted.text("password") != posted.text("again"):
-            raise RefusedError("the two new passwords differ: type the same one twice")
-        accounts.set_password(visit.session, user, posted.text("password"))
+        # Nobody waits for the database while the password is hashed.
+        visit.session.commit()
+        kept = accounts.hashed(posted.text("password"))
+        accounts.set_password(visit.session, user, kept)
     except RefusedError as error:
         return _account(visit.again(), error=str(error), status=error.status)
     return visit.enter(user, "/account", "Your password is changed; other devices are signed out.")
