@@ -22,7 +22,7 @@ from sigma68.learning.files import read_document, require_match, write_document
 from sigma68.protocols import Pool, Progress, Task
 from sigma68.types import AnswerKind, Observation, Parameter, Prediction, Strangeness
 
-__all__ = ["ChiSquaredMethod"]
+__all__ = ["ChiSquaredMethod", "fitted_by", "least_chi_squared", "skipped"]
 
 FloatArray = npt.NDArray[np.float64]
 _STARTS = 21
@@ -59,11 +59,7 @@ class ChiSquaredMethod(ABC):
     @classmethod
     def skip(cls, task: Task) -> str | None:
         """Why this method cannot do this task; None if it can."""
-        if task.answer != cls.answer:
-            return f"it gives {cls.answer}, the task asks for {task.answer}"
-        if not 2 <= len(task.parameters) <= _FEW_PARAMETERS:
-            return "ordinary observations must differ by one or two parameters"
-        return None
+        return skipped(task)
 
     @abstractmethod
     def summary(self, observation: Observation) -> FloatArray:
@@ -72,7 +68,7 @@ class ChiSquaredMethod(ABC):
     @property
     def fitted(self) -> tuple[Parameter, ...]:
         """What ordinary observations differ by."""
-        return self.task.parameters[1:]
+        return fitted_by(self.task)
 
     def fit(self, train: Pool, calibration: Pool, progress: Progress | None = None) -> None:
         """Summarise the ordinary observations of both pools, and fit mean and covariance to them.
@@ -106,31 +102,9 @@ class ChiSquaredMethod(ABC):
         ModelMismatchError
             If the method is not trained.
         """
-        likelihood = self.trained()
-        summary = self.summary(observation)
-        if not np.isfinite(summary).all():
-            raise FitError("the observation gives no finite summaries")
-        at = self.best(summary)
-        chi_squared = float(likelihood.chi_squared(summary[None], at[None])[0])
-        return Prediction({self.task.parameters[0].name: Strangeness(chi_squared)})
-
-    def best(self, summary: FloatArray) -> FloatArray:
-        """The parameters in their ranges that make a summary most probable, (n_parameters,)."""
-        from scipy.optimize import minimize
-
-        likelihood = self.trained()
-        axes = [np.linspace(p.low, p.high, _STARTS) for p in self.fitted]
-        starts = np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
-        first = starts[int(np.argmin(likelihood.nll(summary, starts)))]
-        low, span = likelihood.low, likelihood.high - likelihood.low
-        found = minimize(
-            lambda u: float(likelihood.nll(summary, (low + span * u)[None])[0]),
-            (first - low) / span,
-            bounds=[(0.0, 1.0)] * len(low),
-            method="L-BFGS-B",
-        )
-        at: FloatArray = low + span * np.clip(found.x, 0.0, 1.0)
-        return at
+        likelihood, summary = self.trained(), self.summary(observation)
+        name = self.task.parameters[0].name
+        return Prediction({name: Strangeness(least_chi_squared(likelihood, summary))})
 
     def trained(self) -> SummaryLikelihood:
         """Mean and covariance of ordinary summaries.
@@ -189,3 +163,43 @@ class ChiSquaredMethod(ABC):
             ) from error
         method.likelihood = SummaryLikelihood.from_json(document["likelihood"])
         return method
+
+
+def least_chi_squared(likelihood: SummaryLikelihood, summary: FloatArray) -> float:
+    """The chi-squared of a summary at the most probable parameters in their ranges.
+
+    Raises
+    ------
+    FitError
+        If the summary is not finite.
+    """
+    from scipy.optimize import minimize
+
+    if not np.isfinite(summary).all():
+        raise FitError("the observation gives no finite summaries")
+    low, span = likelihood.low, likelihood.high - likelihood.low
+    axis = np.linspace(0.0, 1.0, _STARTS)
+    unit = np.stack([a.ravel() for a in np.meshgrid(*[axis] * len(low), indexing="ij")], axis=1)
+    first = unit[int(np.argmin(likelihood.nll(summary, low + span * unit)))]
+    found = minimize(
+        lambda u: float(likelihood.nll(summary, (low + span * u)[None])[0]),
+        first,
+        bounds=[(0.0, 1.0)] * len(low),
+        method="L-BFGS-B",
+    )
+    at = low + span * np.clip(found.x, 0.0, 1.0)
+    return float(likelihood.chi_squared(summary[None], at[None])[0])
+
+
+def fitted_by(task: Task) -> tuple[Parameter, ...]:
+    """What ordinary observations of a task that asks for a strangeness differ by."""
+    return task.parameters[1:]
+
+
+def skipped(task: Task) -> str | None:
+    """Why chi-squareds cannot do a task; None if they can."""
+    if task.answer != "strangeness":
+        return f"it gives strangeness, the task asks for {task.answer}"
+    if not 1 <= len(fitted_by(task)) < _FEW_PARAMETERS:
+        return "ordinary observations must differ by one or two parameters"
+    return None

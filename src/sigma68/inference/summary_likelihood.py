@@ -167,7 +167,9 @@ def _log_variance(few: FloatArray, squares: FloatArray) -> FloatArray:
     at[0] = np.log(squares.mean())
     for _ in range(_ROUNDS):
         score = few.T @ (squares * np.exp(-few @ at) - 1)
-        at = at + np.linalg.solve(few.T @ few, score)
+        step = np.linalg.solve(few.T @ few, score)
+        # Far from the minimum a whole step may lead to variances that nothing comes back from.
+        at = at + step / max(1.0, float(np.abs(few @ step).max()))
     return at
 
 

@@ -26,7 +26,7 @@ from sigma68.learning.files import (
 from sigma68.learning.image_sets import ImageSet, equal_area_weights, gather_images
 from sigma68.protocols import Pool, Progress, Task
 from sigma68.summaries import HasImages, HasSummaries
-from sigma68.types import AnswerKind, Estimate, Observation, Prediction
+from sigma68.types import AnswerKind, Estimate, Observation, Parameter, Prediction
 
 if TYPE_CHECKING:
     from sigma68.learning.fit_images import Loss
@@ -69,8 +69,13 @@ class ImageMethod:
         self.network: ImageNetwork | None = None
         self.checkpoint: Path | None = None
         self.low, self.high = (
-            np.array([getattr(p, end) for p in task.parameters]) for end in ("low", "high")
+            np.array([getattr(p, end) for p in self.learned]) for end in ("low", "high")
         )
+
+    @property
+    def learned(self) -> tuple[Parameter, ...]:
+        """The parameters that the network learns: those that are asked for."""
+        return self.task.parameters
 
     @classmethod
     def skip(cls, task: Task) -> str | None:
@@ -116,6 +121,7 @@ class ImageMethod:
             train,
             block=settings.block,
             drawings=settings.drawings,
+            parameters=self.learned,
             progress=_named(progress, "training"),
         )
         others = gather_images(
@@ -124,6 +130,7 @@ class ImageMethod:
             block=settings.block,
             drawings=1,
             scale=images.scale,
+            parameters=self.learned,
             progress=_named(progress, "calibration"),
         )
         inside, aside, left = _split(images.points, others.points)

@@ -7,7 +7,7 @@ a task has summaries of an observation, those of the whole image, with the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -19,7 +19,7 @@ from sigma68.errors import DataError, SettingsError
 from sigma68.protocols import Pool, Progress, Task
 from sigma68.seeds import stream
 from sigma68.summaries import HasImages, HasKnownNoise, HasObservations, HasSummaries
-from sigma68.types import Observation
+from sigma68.types import Observation, Parameter
 
 __all__ = ["ImageSet", "blocks", "equal_area_weights", "gather_images", "seen_share"]
 
@@ -92,9 +92,10 @@ def gather_images(
     block: int,
     drawings: int,
     scale: float | None = None,
+    parameters: Sequence[Parameter] | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
-    """Images of all observations of a pool.
+    """Images of all observations of a pool, and the values of `parameters`, the task's own for None.
 
     `scale` is what blocks are divided by; None for the standard deviation of those of the first
     image. Where a pool says what noise it adds, an observation is made once for all drawings.
@@ -113,7 +114,7 @@ def gather_images(
         )
     if not isinstance(task, HasImages):
         raise SettingsError(f"the task {task.name!r} shows no images: choose another method")
-    n, names = pool.n_observations, [p.name for p in task.parameters]
+    n, names = pool.n_observations, [p.name for p in parameters or task.parameters]
     share = seen_share(task.image_mask, block)
     shown = np.flatnonzero(share)
     if scale is None:

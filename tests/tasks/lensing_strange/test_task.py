@@ -68,10 +68,10 @@ def test_every_family_is_strange_in_its_own_way(task: LensingStrange) -> None:
 
         return np.mean([10 ** task.summary(Observation(("kappa",), m[None])) for m in maps], axis=0)
 
-    assert abs(skewness(gaussian)) < 0.02 < 0.1 < skewness(shift) < skewness(ordinary)
+    assert abs(skewness(gaussian)) < 0.02 < 0.06 < skewness(shift) < skewness(ordinary)
     # Noise is most of the power at small scales; the largest are as they were.
     lost = 1 - power(feedback) / power(ordinary)
-    assert 0.005 < lost[8] < SUPPRESSED
+    assert 0.01 < lost[8] < SUPPRESSED
     assert abs(lost[3]) < 0.02
     assert np.abs(power(redshift) / power(ordinary) - 1).max() > 0.02
     # The same noise, a little larger.

@@ -28,13 +28,13 @@ from sigma68.tasks.lensing.sky import NOISE, survey_mask
 
 __all__ = ["FAMILIES", "Family"]
 
-SHIFT = 0.017
-"""lambda of strange lognormal maps, of ordinary ones 0.015: skewness 2.4 instead of 2.8."""
-SUPPRESSED, FROM_ELL = 0.25, 2000.0
+SHIFT = 0.022
+"""lambda of strange lognormal maps, of ordinary ones 0.015: skewness 1.7 instead of 2.8."""
+SUPPRESSED, FROM_ELL = 0.5, 2000.0
 """Share of the power that feedback beyond its range takes away at small scales, and from where."""
 REDSHIFT = 0.12
 """Shift of the sources' mean redshift, 5.5 standard deviations of its prior, to either side."""
-MISJUDGED = 0.006
+MISJUDGED = 0.015
 """Share by which the noise is larger than it is said to be."""
 
 Draw = Callable[[Mapping[str, float], Stream], MapMaker]

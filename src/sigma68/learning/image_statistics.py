@@ -1,0 +1,107 @@
+"""One-point statistics of an image at several scales: what a power spectrum does not say.
+
+The image is averaged over blocks of 1, 2, 4, ... pixels squared. Of the block means, over the parts
+of the image that are seen: the logarithm of the variance, the skewness, the excess kurtosis, and
+the share of blocks above three standard deviations and below minus two.
+
+Reference: D. Munshi et al., Phys. Rep. 462 (2008) 67, on what non-Gaussian statistics of the
+convergence know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from sigma68.errors import DataError
+from sigma68.learning.image_sets import blocks, seen_share
+
+__all__ = ["ImageStatistics"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_SEEN = 0.75
+"""Share of a block that must be seen for it to count."""
+_FEWEST = 200
+"""Blocks at a scale at least: with fewer, one says nothing there."""
+
+
+@dataclass(frozen=True)
+class ImageStatistics:
+    """Statistics of images that are seen through one mask.
+
+    Parameters
+    ----------
+    mask
+        Which pixels are seen, (rows, columns).
+    n_scales
+        Blocks of 1, 2, 4, ... pixels, so many of them at most.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    n_scales: int = 5
+
+    @cached_property
+    def scales(self) -> tuple[int, ...]:
+        """Sides of the blocks in pixels, of which there are enough.
+
+        Raises
+        ------
+        DataError
+            If nothing is seen of the image, or too little.
+        """
+        every = (2**i for i in range(self.n_scales))
+        enough = tuple(
+            s for s in every if np.count_nonzero(seen_share(self.mask, s) >= _SEEN) >= _FEWEST
+        )
+        if not enough:
+            raise DataError(
+                f"{int(self.mask.sum()):,} pixels are seen of the image: too few for statistics"
+            )
+        return enough
+
+    @cached_property
+    def _shares(self) -> tuple[npt.NDArray[np.float32], ...]:
+        return tuple(seen_share(self.mask, s) for s in self.scales)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each number is."""
+        kinds = ("ln variance", "skewness", "kurtosis", "share above 3", "share below -2")
+        return tuple(f"{kind}, {s} pixels" for s in self.scales for kind in kinds)
+
+    def of(self, image: npt.NDArray[np.floating]) -> FloatArray:
+        """The statistics of an image (rows, columns), 0 where nothing is seen: (n_statistics,).
+
+        NaN where the image is constant or not finite.
+
+        Raises
+        ------
+        DataError
+            If the image has not the mask's shape.
+        """
+        if image.shape != self.mask.shape:
+            raise DataError(
+                f"the image has shape {image.shape}, its mask {self.mask.shape}: open the source "
+                "that it is from"
+            )
+        found = []
+        for scale, share in zip(self.scales, self._shares, strict=True):
+            kept = share >= _SEEN
+            x = (blocks(image, scale)[kept] / share[kept]).astype(np.float64)
+            x -= x.mean()
+            variance = float(np.mean(x * x))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                x /= np.sqrt(variance)
+                square = x * x
+                found += [
+                    np.log(variance),
+                    np.mean(square * x),
+                    np.mean(square * square) - 3,
+                    np.mean(x > 3),
+                    np.mean(x < -2),
+                ]
+        return np.array(found)
