@@ -76,7 +76,7 @@ class ImageStatistics:
     def of(self, image: npt.NDArray[np.floating]) -> FloatArray:
         """The statistics of an image (rows, columns), 0 where nothing is seen: (n_statistics,).
 
-        NaN where the image is constant or not finite.
+        All NaN where a pixel is not finite; NaN where nothing scatters.
 
         Raises
         ------
@@ -88,6 +88,8 @@ class ImageStatistics:
                 f"the image has shape {image.shape}, its mask {self.mask.shape}: open the source "
                 "that it is from"
             )
+        if not np.isfinite(image).all():
+            return np.full(len(self.names), np.nan)
         found = []
         for scale, share in zip(self.scales, self._shares, strict=True):
             kept = share >= _SEEN
