@@ -195,8 +195,7 @@ def score_tiles(
         for p in task.parameters:
             tiles += _interval_tiles(v, f"{p.name}_", f"{p.name}: ")
     elif task.answer == "strangeness":
-        between = f"{number(v['auc_low'])} to {number(v['auc_high'])}"
-        tiles = [_tile("Area under the ROC", number(v["auc"]), between)]
+        tiles = list(_strangeness_tiles(score))
     for kind in () if over is None else over.kinds:
         ratio, at_level = ratio_in_words(kind)
         note = f"{kind_in_words(kind)}; {at_level} at {percent(v['level'], 2)} coverage"
@@ -208,6 +207,19 @@ def score_tiles(
     longest = number(float(toys["seconds"].max()))
     tiles.append(_tile("Time per prediction", f"{number(median)} s", f"longest {longest} s"))
     return tiles
+
+
+def _strangeness_tiles(score: Score) -> Iterator[dict[str, str]]:
+    from sigma68.report.strangeness_figures import scores_of_parts
+
+    v = score.values
+    if score.headline != "auc":
+        error = v.get(f"{score.headline}_error")
+        yield _tile(score.headline.replace("_", " "), with_error(score.value, error), "the score")
+    between = f"{number(v['auc_low'])} to {number(v['auc_high'])}"
+    yield _tile("Area under the ROC", number(v["auc"]), between)
+    for name, part in scores_of_parts(score).items():
+        yield _tile(name, with_error(*part), "score of this kind alone")
 
 
 def _interval_tiles(v: Mapping[str, Any], key: str, said: str) -> Iterator[dict[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sigma68.report import coverage_figures, estimate_figures, toy_figures
+from sigma68.report import coverage_figures, estimate_figures, strangeness_figures, toy_figures
 from sigma68.report.best_words import kind_in_words
 from sigma68.report.words import number, percent, with_error
 from sigma68.score.best_widths import OverBest
@@ -57,14 +57,7 @@ def report_figures(
             of_one = score_intervals(table, p, epsilon=score.values.get("epsilon"))
             yield from _interval_figures(table, of_one, p, nuisances, prefix=f"{p.name}_")
     else:
-        auc = number(score.values["auc"])
-        yield ReportFigure(
-            "strangeness",
-            "Strangeness",
-            "The scores of ordinary and of strange toys.",
-            f"Histograms of the strangeness of ordinary and strange toys; area under the ROC {auc}.",
-            lambda: toy_figures.strangeness(toys, parameters[0], score),
-        )
+        yield from _strangeness_figures(toys, score, parameters[0])
     if nuisances:
         names = ", ".join(n.name for n in nuisances)
         yield ReportFigure(
@@ -175,4 +168,40 @@ def _interval_figures(
         + (" Grey lines: the means of the narrowest widths possible." if best else ""),
         f"Histogram of interval widths; mean {with_error(v['interval'], v['interval_error'])}.",
         lambda: estimate_figures.width_distribution(table, parameter, best),
+    )
+
+
+def _strangeness_figures(
+    toys: pd.DataFrame, score: Score, parameter: Parameter
+) -> Iterator[ReportFigure]:
+    auc = number(score.values["auc"])
+    said = score.headline.replace("_", " ")
+    value = with_error(score.value, score.values.get(f"{score.headline}_error"))
+    if score.values["auc"] is not None:
+        yield ReportFigure(
+            "roc",
+            "Strange toys found, by how few ordinary ones are taken for strange",
+            "The ROC curve at low false-positive rates; the band holds the central 68.27% of 500 "
+            "resamples of toys, at each rate by itself. Left of the dotted line, where there is one, "
+            "no ordinary toy is taken for strange.",
+            f"ROC curve at false-positive rates from 0.001 to 0.05, with a bootstrap band and the "
+            f"line of chance; {said} {value}.",
+            lambda: strangeness_figures.roc_at_low_rates(toys, parameter),
+        )
+    parts = strangeness_figures.scores_of_parts(score)
+    if parts:
+        yield ReportFigure(
+            "parts",
+            "Kinds of strange toys",
+            "The score of each kind alone, among all ordinary toys, with its error from resampled "
+            "toys; above, of all together.",
+            "; ".join(f"{name}: {with_error(*part)}" for name, part in parts.items()),
+            lambda: strangeness_figures.parts(score),
+        )
+    yield ReportFigure(
+        "strangeness",
+        "Strangeness",
+        "The scores of ordinary and of strange toys. The bins at the ends hold what is beyond them.",
+        f"Histograms of the strangeness of ordinary and strange toys; area under the ROC {auc}.",
+        lambda: strangeness_figures.strangeness(toys, parameter, score),
     )

@@ -1,4 +1,4 @@
-"""Figures of the toys themselves: nuisance parameters drawn, failures, time, strangeness."""
+"""Figures of the toys themselves: nuisance parameters drawn, failures, time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sigma68.report.style import (
     title_of,
 )
 from sigma68.score.binomial import clopper_pearson
-from sigma68.types import Nuisance, Parameter, Score
+from sigma68.types import Nuisance, Parameter
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["failures", "nuisance_distributions", "prediction_times", "strangeness"]
+__all__ = ["failures", "nuisance_distributions", "prediction_times"]
 
 
 def nuisance_distributions(
@@ -100,31 +100,6 @@ def prediction_times(toys: pd.DataFrame, limit: float | None = None) -> Figure:
             legend_above(axes)
         count_axis(axes)
         axes.set_xlabel("Time per prediction [s]")
-        axes.set_ylabel("Toys per bin")
-    return figure
-
-
-def strangeness(toys: pd.DataFrame, parameter: Parameter, score: Score) -> Figure:
-    """The strangeness of ordinary and of strange toys."""
-    threshold = score.values["threshold"]
-    values = toys["score"].to_numpy(dtype=float)
-    finite = np.isfinite(values)
-    strange = toys[parameter.name].to_numpy(dtype=float) > (threshold or 0.0)
-    with styled():
-        figure = new_figure(5.6, 4.2)
-        axes = figure.subplots()
-        if finite.any():
-            edges = np.histogram_bin_edges(values[finite], 30)
-            for use, color, name in (
-                (finite & ~strange, BLUE, "ordinary"),
-                (finite & strange, VERMILION, "strange"),
-            ):
-                counts, _ = np.histogram(values[use], edges)
-                axes.stairs(counts, edges, color=color, fill=True, alpha=0.2)
-                axes.stairs(counts, edges, color=color, label=f"{name}, {np.sum(use):,} toys")
-            legend_above(axes, 2)
-        count_axis(axes)
-        axes.set_xlabel("Strangeness")
         axes.set_ylabel("Toys per bin")
     return figure
 

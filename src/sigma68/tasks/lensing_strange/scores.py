@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.seeds import stream
-from sigma68.tasks.lensing.scores import FALSE_POSITIVES, strangeness_score
+from sigma68.tasks.lensing.scores import FALSE_POSITIVES
 from sigma68.tasks.lensing_strange.families import FAMILIES
 from sigma68.types import Parameter, Score
 
@@ -90,30 +90,15 @@ def resampled_scores(toys: pd.DataFrame, counts: FloatArray) -> FloatArray:
 def _score(scores: FloatArray, strange: npt.NDArray[np.bool_]) -> float | None:
     if strange.all() or not strange.any():
         return None
-    return strangeness_score(_finite(scores), strange)
-
-
-def _finite(scores: FloatArray) -> FloatArray:
-    """Scores with the same order, all finite."""
-    ranks: FloatArray = np.unique(scores, return_inverse=True)[1].astype(np.float64)
-    return ranks
+    return float(_resampled(scores, strange, np.ones((1, len(scores))))[0])
 
 
 def _resampled(
     scores: FloatArray, strange: npt.NDArray[np.bool_], counts: npt.NDArray[Any]
 ) -> FloatArray:
-    ranks = _finite(scores)
-    order = np.argsort(-ranks, kind="stable")
-    last = np.r_[np.diff(ranks[order]) != 0, True]
-    found = np.full(len(counts), np.nan)
-    for i, drawn in enumerate(counts[:, order]):
-        true, false = (
-            np.concatenate([[0.0], np.cumsum(np.where(kind, drawn, 0))[last]])
-            for kind in (strange[order], ~strange[order])
-        )
-        if true[-1] > 0 and false[-1] > 0:
-            curve = np.interp(FALSE_POSITIVES, false / false[-1], true / true[-1])
-            found[i] = curve.mean()
+    from sigma68.score.roc import resampled_roc
+
+    found: FloatArray = resampled_roc(scores, strange, counts, FALSE_POSITIVES).mean(axis=1)
     return found
 
 
