@@ -29,7 +29,7 @@ from sigma68.tasks.lensing.sky import NOISE, survey_mask
 __all__ = ["FAMILIES", "Family"]
 
 SHIFT = 0.022
-"""lambda of strange lognormal maps, of ordinary ones 0.015: skewness 1.7 instead of 2.8."""
+"""lambda of strange lognormal maps, of ordinary ones 0.015: skewness 1.8 instead of 2.8."""
 SUPPRESSED, FROM_ELL = 0.5, 2000.0
 """Share of the power that feedback beyond its range takes away at small scales, and from where."""
 REDSHIFT = 0.12

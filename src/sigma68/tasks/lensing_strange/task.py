@@ -46,7 +46,7 @@ class LensingStrange(Lensing):
     """
 
     name = "lensing_strange"
-    title = "Weak lensing: strange maps among ordinary ones"
+    title = "Weak lensing: strange maps among ordinary ones (stress tests, not physics)"
     answer: AnswerKind = "strangeness"
     parameters: tuple[Parameter, ...] = (FAMILY, *PARAMETERS)
     about_results = ABOUT_SCORES
