@@ -88,3 +88,10 @@ def test_histograms_hold_every_finite_score(scores: list[float]) -> None:
     outlines = [p for p in patches if p.get_label()]
     counted = sum(float(p.get_data().values.sum()) for p in outlines)
     assert counted == np.isfinite(scores).sum()
+
+
+def test_one_ordinary_toy_far_away_does_not_squeeze_the_others() -> None:
+    toys = made(1000, 3.0)
+    toys.loc[0, "score"] = 1e6
+    figure = strangeness_figures.strangeness(toys, ODD, score_strangeness(toys, ODD))
+    assert figure.axes[0].get_xlim()[1] < 10

@@ -138,10 +138,10 @@ def strangeness(toys: pd.DataFrame, parameter: Parameter, score: Score) -> Figur
 
 
 def _ends(values: FloatArray, ordinary: FloatArray) -> tuple[float, float]:
-    """Ends of an axis half of which, at least, is for the ordinary values."""
+    """Ends of an axis half of which, at least, is for the central 98% of ordinary values."""
     low, high = float(values.min()), float(values.max())
     if len(ordinary):
-        lowest, highest = float(ordinary.min()), float(ordinary.max())
+        lowest, highest = (float(q) for q in np.quantile(ordinary, [0.01, 0.99]))
         beyond = (highest - lowest) / 2
         if beyond > 0:
             low, high = max(low, lowest - beyond), min(high, highest + beyond)
