@@ -36,6 +36,7 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.summaries": {
         *("Columns", "HasImages", "HasKnownNoise", "HasObservations", "HasSummaries"),
         *("HeldObservations", "ScoresResamples", "TakesResults"),
+        "HasPictureLabels",
     },
     "sigma68.discover": {
         *("Kind", "load_task", "method_class", "method_names", "summaries", "task_names"),
@@ -269,6 +270,9 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.learning.image_method": {"Answers", "ImageMethod"},
     "sigma68.learning.image_sets": {
         *("ImageSet", "blocks", "equal_area_weights", "gather_images", "seen_share"),
+    },
+    "sigma68.report.observation_figures": {
+        *("contour_figure", "enclosing", "image_figure", "summary_figure"),
     },
     "sigma68.report.posterior_check_figures": {"expected_coverage_figure", "rank_figure"},
     "sigma68.run.shipped": {"MADE", "SHIPPED", "ship", "shipped_model"},

@@ -23,6 +23,7 @@ __all__ = [
     "HasImages",
     "HasKnownNoise",
     "HasObservations",
+    "HasPictureLabels",
     "HasSummaries",
     "HeldObservations",
     "ScoresResamples",
@@ -142,6 +143,23 @@ class HasSummaries(Protocol):
             If the observation is none of this task.
         """
         ...
+
+
+@runtime_checkable
+class HasPictureLabels(HasImages, HasSummaries, Protocol):
+    """A task that says what stands at the axes of its images and summaries.
+
+    `pixel_size` is the side of a pixel in `pixel_unit`, `image_label` what a pixel's value is.
+    `summary_axis` has a place for each summary on an axis that is logarithmic, `summary_axis_label`
+    and `summary_label` say what is along it and what the summaries are.
+    """
+
+    pixel_size: float
+    pixel_unit: str
+    image_label: str
+    summary_axis: tuple[float, ...]
+    summary_axis_label: str
+    summary_label: str
 
 
 @runtime_checkable

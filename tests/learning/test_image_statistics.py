@@ -24,18 +24,19 @@ def test_of_white_noise() -> None:
     for scale, n in ((1, 44_800), (2, 11_200), (4, 2_800)):
         # Block sums over the block's side keep the noise's size.
         assert found[f"ln variance, {scale} pixels"] == pytest.approx(np.log(0.01), abs=4 * (2 / n) ** 0.5)  # fmt: skip
-        assert abs(found[f"skewness, {scale} pixels"]) < 4 * (6 / n) ** 0.5
-        assert abs(found[f"kurtosis, {scale} pixels"]) < 4 * (24 / n) ** 0.5
-        assert found[f"share above 3, {scale} pixels"] == pytest.approx(0.00135, abs=0.003)
-        assert found[f"share below -2, {scale} pixels"] == pytest.approx(0.0228, abs=0.015)
+        assert abs(found[f"arsinh skewness, {scale} pixels"]) < 4 * (6 / n) ** 0.5
+        fourth = np.exp(found[f"ln fourth moment, {scale} pixels"])
+        assert abs(fourth - 3) < 4 * (24 / n) ** 0.5
+        assert found[f"root share > 3, {scale} pixels"] == pytest.approx(0.0367, abs=0.03)
+        assert found[f"root share < -2, {scale} pixels"] == pytest.approx(0.151, abs=0.03)
 
 
 def test_of_a_skewed_field() -> None:
     rng = np.random.default_rng(2)
     found = named(rng.exponential(1.0, MASK.shape), 1)
-    assert found["skewness, 1 pixels"] == pytest.approx(2.0, abs=0.1)
-    assert found["kurtosis, 1 pixels"] == pytest.approx(6.0, abs=0.8)
-    assert found["share below -2, 1 pixels"] == 0.0
+    assert np.sinh(found["arsinh skewness, 1 pixels"]) == pytest.approx(2.0, abs=0.1)
+    assert np.exp(found["ln fourth moment, 1 pixels"]) == pytest.approx(9.0, abs=0.8)
+    assert found["root share < -2, 1 pixels"] == 0.0
 
 
 def test_what_cannot_be_said() -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sigma68.cli import data_emulate, data_fetch, data_merge, data_sample, data_validate
+from sigma68.cli import (
+    data_emulate,
+    data_fetch,
+    data_merge,
+    data_observe,
+    data_sample,
+    data_validate,
+)
 from sigma68.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ app.command("emulate")(data_emulate.emulate)
 
 app.command("sample")(data_sample.sample)
 app.command("export")(data_sample.export)
+app.command("observe")(data_observe.observe)
 
 Source = Annotated[
     Path,

@@ -21,7 +21,7 @@ __all__ = ["OnePointChi2"]
 class OnePointChi2(ChiSquaredMethod):
     """The chi-squared of a task's summaries and of one-point statistics of its image.
 
-    Variance, skewness, kurtosis and tails of the image at several scales
+    Variance, skewness, fourth moment and tails of the image at several scales
     (`sigma68.learning.image_statistics`) know what a power spectrum cannot: whether the field has the
     one-point function that simulations give it. Together they also know whether the one
     fits the other.

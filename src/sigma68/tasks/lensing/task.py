@@ -14,7 +14,7 @@ from sigma68.errors import DataError
 from sigma68.protocols import Pool, Pools
 from sigma68.seeds import Stream
 from sigma68.summaries import Columns
-from sigma68.tasks.lensing.bandpowers import BINS, ELL_EDGES, log_bandpowers
+from sigma68.tasks.lensing.bandpowers import BINS, ELL_EDGES, bin_centres, log_bandpowers
 from sigma68.tasks.lensing.design import NUISANCES, PARAMETERS
 from sigma68.tasks.lensing.official import OfficialPool, open_official
 from sigma68.tasks.lensing.pools import EMBEDDED, open_embedded, simulated
@@ -26,7 +26,7 @@ from sigma68.tasks.lensing.published import (
     score_of_estimates,
     write_maps,
 )
-from sigma68.tasks.lensing.sky import survey_mask
+from sigma68.tasks.lensing.sky import PIXEL_ARCMIN, survey_mask
 from sigma68.types import AnswerKind, Feature, Nuisance, Observation, Parameter, Score, Truth
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ class Lensing:
     summary_names: tuple[str, ...] = tuple(
         f"log10 C_ell, ell {low:.0f} to {high:.0f}" for low, high in pairwise(ELL_EDGES)
     )
+
+    pixel_size = PIXEL_ARCMIN / 60
+    pixel_unit = "degrees"
+    image_label = r"Convergence $\kappa$ with noise"
+    summary_axis: tuple[float, ...] = tuple(float(ell) for ell in bin_centres())
+    summary_axis_label = r"Multipole $\ell$"
+    summary_label = r"$\log_{10} C_\ell$ of map and noise"
 
     observations_file = PUBLISHED_FILE
     about_results = ABOUT_ESTIMATES

@@ -30,7 +30,7 @@ __all__ = ["FAMILIES", "Family"]
 
 SHIFT = 0.022
 """lambda of strange lognormal maps, of ordinary ones 0.015: skewness 1.8 instead of 2.8."""
-SUPPRESSED, FROM_ELL = 0.5, 2000.0
+SUPPRESSED, FROM_ELL = 1.0, 3000.0
 """Share of the power that feedback beyond its range takes away at small scales, and from where."""
 REDSHIFT = 0.12
 """Shift of the sources' mean redshift, 5.5 standard deviations of its prior, to either side."""
