@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from sigma68.discover import load_task
-from sigma68.errors import DataError, FitError
-from sigma68.inference.chi_squared_method import fitted_by, least_chi_squared, skipped
+from sigma68.errors import DataError, FitError, Sigma68Error
+from sigma68.inference.chi_squared_method import (
+    ChiSquaredMethod,
+    fitted_by,
+    least_chi_squared,
+    skipped,
+)
 from sigma68.inference.summarised import summarised
 from sigma68.inference.summary_likelihood import SummaryLikelihood, fit_summary_likelihood
-from sigma68.types import Parameter
+from sigma68.types import Observation, Parameter
 
 PARAMETERS = (Parameter("a", -1.0, 1.0), Parameter("b", 0.0, 4.0))
 N_SUMMARIES = 6
@@ -62,3 +70,29 @@ def test_a_pool_of_events_is_refused() -> None:
     pool = load_task("gaussian").open().train
     with pytest.raises(DataError, match="no whole observations, which mine learns from"):
         summarised(pool, [], lambda o: np.zeros(1), method="mine")
+
+
+class Everything(ChiSquaredMethod):
+    """All that was simulated is a summary."""
+
+    name = "everything"
+
+    def summary(self, observation: Observation) -> np.ndarray:
+        return observation.values[0]
+
+
+def test_a_saved_model_answers_the_same_and_damage_is_told(tmp_path: Path) -> None:
+    task = load_task("lensing_strange")
+    method = Everything(task, degree=1, covariance_degree=0)
+    rng = np.random.default_rng(5)
+    points = rng.uniform((0.1, 0.7), (0.6, 0.95), (300, 2))
+    method.learn(points, simulated(points, rng))
+    seen = Observation(("x",), simulated(points[:1], rng))
+    method.save(tmp_path)
+    assert Everything.load(tmp_path, task).predict(seen) == method.predict(seen)
+    path = tmp_path / "everything.json"
+    document = json.loads(path.read_text())
+    for broken in ({**document, "learned": {}}, {**document, "settings": {"degrees": 1}}):
+        path.write_text(json.dumps(broken))
+        with pytest.raises(Sigma68Error, match=r"damaged|other settings"):
+            Everything.load(tmp_path, task)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.errors import FitError, ModelMismatchError, SettingsError
+from sigma68.errors import DataError, FitError, ModelMismatchError, SettingsError
 from sigma68.inference.summarised import summarised
 from sigma68.inference.summary_likelihood import SummaryLikelihood, fit_summary_likelihood
 from sigma68.learning.files import read_document, require_match, write_document
@@ -84,7 +84,27 @@ class ChiSquaredMethod(ABC):
             for pool in (train, calibration)
         ]
         points, summaries = (np.concatenate(own) for own in zip(*parts, strict=True))
-        self.likelihood = fit_summary_likelihood(
+        self.learn(points, summaries)
+
+    def learn(self, points: FloatArray, summaries: FloatArray) -> None:
+        """Fit mean and covariance to ordinary summaries (n, n_summaries) at points (n, n_parameters).
+
+        Raises
+        ------
+        DataError
+            If there are too few.
+        """
+        self.likelihood = self.fitted_to(points, summaries)
+
+    def fitted_to(self, points: FloatArray, summaries: FloatArray) -> SummaryLikelihood:
+        """Mean and covariance of ordinary summaries (n, n_summaries) at points (n, n_parameters).
+
+        Raises
+        ------
+        DataError
+            If there are too few.
+        """
+        return fit_summary_likelihood(
             points,
             summaries,
             self.fitted,
@@ -93,7 +113,7 @@ class ChiSquaredMethod(ABC):
         )
 
     def predict(self, observation: Observation) -> Prediction:
-        """The chi-squared at the most probable parameters.
+        """How strange the summaries of an observation are.
 
         Raises
         ------
@@ -102,9 +122,12 @@ class ChiSquaredMethod(ABC):
         ModelMismatchError
             If the method is not trained.
         """
-        likelihood, summary = self.trained(), self.summary(observation)
-        name = self.task.parameters[0].name
-        return Prediction({name: Strangeness(least_chi_squared(likelihood, summary))})
+        strangeness = self.strangeness(self.summary(observation))
+        return Prediction({self.task.parameters[0].name: Strangeness(strangeness)})
+
+    def strangeness(self, summary: FloatArray) -> float:
+        """The chi-squared of a summary (n_summaries,) at the most probable parameters."""
+        return least_chi_squared(self.trained(), summary)
 
     def trained(self) -> SummaryLikelihood:
         """Mean and covariance of ordinary summaries.
@@ -117,6 +140,26 @@ class ChiSquaredMethod(ABC):
         if self.likelihood is None:
             raise ModelMismatchError(f"{self.name} is not trained yet: fit it, or load a model")
         return self.likelihood
+
+    def learned(self) -> dict[str, Any]:
+        """What a saved model holds beside its settings, a JSON object.
+
+        Raises
+        ------
+        ModelMismatchError
+            If the method is not trained.
+        """
+        return {"likelihood": self.trained().to_json()}
+
+    def take(self, learned: Mapping[str, Any]) -> None:
+        """Take what `learned` gave.
+
+        Raises
+        ------
+        DataError
+            If it is damaged.
+        """
+        self.likelihood = SummaryLikelihood.from_json(learned["likelihood"])
 
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that this method was made with."""
@@ -136,7 +179,7 @@ class ChiSquaredMethod(ABC):
             "method": self.name,
             "task": self.task.name,
             "settings": self.settings(),
-            "likelihood": self.trained().to_json(),
+            "learned": self.learned(),
         }
         write_document(folder / f"{self.name}.json", dict(document))
 
@@ -154,14 +197,17 @@ class ChiSquaredMethod(ABC):
         path = folder / f"{cls.name}.json"
         document = read_document(path)
         expected = {"method": cls.name, "task": task.name}
-        require_match(path, document, expected, ("settings", "likelihood"))
+        require_match(path, document, expected, ("settings", "learned"))
         try:
             method = cls(task, **document["settings"])
         except TypeError as error:
             raise ModelMismatchError(
                 f"{path} holds other settings than {cls.name} has: train again"
             ) from error
-        method.likelihood = SummaryLikelihood.from_json(document["likelihood"])
+        try:
+            method.take(document["learned"])
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path} is damaged ({error!r}): train again") from error
         return method
 
 
