@@ -53,6 +53,13 @@ def test_constant_columns_have_no_curve_but_can_be_asked() -> None:
         coverage_in_bins(toys, MU, "nothing")
 
 
+def test_answers_for_another_parameter_are_no_nuisance() -> None:
+    toys = made_toys(4, 25)
+    rng = np.random.default_rng(1)
+    more = {name: rng.uniform(0, 1, len(toys)) for name in ("S8", "S8_hat", "delta_S8_hat")}
+    assert set(coverage_curves(toys.assign(**more), MU)) == {*coverage_curves(toys, MU), "S8"}
+
+
 def test_one_toy() -> None:
     curves = coverage_curves(made_toys(1, 1), MU)
     assert curves["mu"].n.tolist() == [1]

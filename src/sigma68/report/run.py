@@ -191,7 +191,8 @@ def score_tiles(
     v = score.values
     tiles = list(_interval_tiles(v, "", "")) if task.answer == "interval" else []
     if task.answer == "estimates":
-        tiles = [_tile("Quantiles score", number(score.value), "mean over parameters")]
+        tiles = list(_headline_tile(score))
+        tiles.append(_tile("Quantiles score", number(v["quantiles_score"]), "mean over parameters"))
         for p in task.parameters:
             tiles += _interval_tiles(v, f"{p.name}_", f"{p.name}: ")
     elif task.answer == "strangeness":
@@ -209,13 +210,18 @@ def score_tiles(
     return tiles
 
 
+def _headline_tile(score: Score) -> Iterator[dict[str, str]]:
+    """A tile for a headline that is the task's own."""
+    if score.headline not in ("auc", "quantiles_score"):
+        error = score.values.get(f"{score.headline}_error")
+        yield _tile(score.headline.replace("_", " "), with_error(score.value, error), "the score")
+
+
 def _strangeness_tiles(score: Score) -> Iterator[dict[str, str]]:
     from sigma68.report.strangeness_figures import scores_of_parts
 
     v = score.values
-    if score.headline != "auc":
-        error = v.get(f"{score.headline}_error")
-        yield _tile(score.headline.replace("_", " "), with_error(score.value, error), "the score")
+    yield from _headline_tile(score)
     between = f"{number(v['auc_low'])} to {number(v['auc_high'])}"
     yield _tile("Area under the ROC", number(v["auc"]), between)
     for name, part in scores_of_parts(score).items():

@@ -85,9 +85,14 @@ def known_columns(parameter: Parameter) -> tuple[str, ...]:
 
 
 def nuisance_columns(toys: pd.DataFrame, parameter: Parameter) -> tuple[str, ...]:
-    """The columns of `toys` that hold nuisance parameters: all that are not `known_columns`."""
+    """The columns of `toys` that hold nuisance parameters and other parameters' truths.
+
+    All that are not `known_columns` or answers for another parameter.
+    """
+    columns = [str(column) for column in toys.columns]
+    answers = {form.format(name) for name in columns for form in ("{}_hat", "delta_{}_hat")}
     known = known_columns(parameter)
-    return tuple(str(column) for column in toys.columns if column not in known)
+    return tuple(c for c in columns if c not in known and c not in answers)
 
 
 def interval_toys(toys: pd.DataFrame, parameter: Parameter) -> IntervalToys:

@@ -136,3 +136,19 @@ def test_a_roc_curve_needs_both_kinds_and_numbers() -> None:
         strangeness_score(np.zeros(3), np.ones(3, dtype=bool))
     with pytest.raises(DataError, match="finite"):
         strangeness_score(np.array([0.0, np.nan]), np.array([True, False]))
+
+
+def test_the_report_is_headed_by_the_challenges_score() -> None:
+    from sigma68.report.run import score_tiles
+
+    task, rng = Lensing(), np.random.default_rng(1)
+    truths = rng.uniform((0.2, 0.7), (0.5, 0.9), (40, 2))
+    table = pd.DataFrame({"set": np.arange(40), "toy": 0, "status": "ok", "seconds": 0.1})
+    for i, name in enumerate(("Omega_m", "S8")):
+        table[name] = truths[:, i]
+        table[f"{name}_hat"] = truths[:, i] + rng.normal(0, 0.05, 40)
+        table[f"delta_{name}_hat"] = 0.05
+    first, second, *_ = score_tiles(task.score(table), task, table)
+    assert first["name"].lower() == "challenge score"
+    assert "±" in first["value"]
+    assert second["name"] == "Quantiles score"
