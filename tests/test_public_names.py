@@ -309,7 +309,7 @@ SURFACE: dict[str, set[str]] = {
     },
     "sigma68.download": {"Patience", "download", "only_one", "partial_bytes", "sha256_of"},
     "sigma68.meter": {"HowFar", "Meter", "Report"},
-    "sigma68.unpack": {"UnpackLimits", "unpack"},
+    "sigma68.unpack": {"BROKEN_ZIP", "UnpackLimits", "unpack"},
     "sigma68.web_source": {"Answer", "Interrupted", "ask", "check_url"},
     "sigma68.cli": {"app", "main"},
 }

@@ -24,7 +24,7 @@ from sigma68.files import PART, explained, make_folder
 from sigma68.meter import Meter, Report
 from sigma68.printable import printable
 
-__all__ = ["UnpackLimits", "unpack"]
+__all__ = ["BROKEN_ZIP", "UnpackLimits", "unpack"]
 
 _CHUNK: Final = 1 << 20
 _ENCRYPTED: Final = 0x1
@@ -36,11 +36,11 @@ _READABLE: Final = (
     zipfile.ZIP_LZMA,
 )
 
-_BROKEN: Final = (
+BROKEN_ZIP: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OSError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
 )
-"""What `zipfile` and what stands behind it raise; bz2 knows nothing but OSError."""
+"""What `zipfile` and what stands behind it raise where the zip is to blame; bz2 knows nothing but OSError."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _explained(archive: Path) -> Iterator[None]:
     """Turn whatever reading a damaged or hostile zip raises into a `DataError`."""
     try:
         yield
-    except _BROKEN as error:
+    except BROKEN_ZIP as error:
         reason = str(error) or type(error).__name__
         raise DataError(
             f"{archive} cannot be unzipped ({printable(reason, 200)}): it is damaged, get it again"

@@ -7,13 +7,10 @@ they are written: an archive may say one thing and hold another.
 from __future__ import annotations
 
 import contextlib
-import lzma
 import os
 import shutil
 import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +18,7 @@ from typing import IO
 
 from sigma68.errors import EntryError
 from sigma68.printable import printable
+from sigma68.unpack import BROKEN_ZIP
 
 __all__ = ["Limits", "copy_folder", "is_clutter", "unzip"]
 
@@ -30,12 +28,6 @@ _ENCRYPTED = 0x1
 _LONGEST_PART = 255
 # What `zipfile` unpacks no more of at once than it is asked for; a chunk of others may be gigabytes.
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-_BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OSError),
-    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
-)
-"""What `zipfile` and what stands behind it raise where the zip is to blame."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def _reading(archive: Path) -> Iterator[None]:
     """Turn whatever reading a damaged or hostile zip raises into an `EntryError`."""
     try:
         yield
-    except _BROKEN as error:
+    except BROKEN_ZIP as error:
         reason = printable(str(error) or type(error).__name__, 200)
         raise EntryError(
             f"{archive.name} cannot be unzipped ({reason}): make the zip again"

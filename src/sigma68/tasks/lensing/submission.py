@@ -7,10 +7,7 @@ First phase: ``{"means": [[Omega_m, S8], ...], "errorbars": [[...], ...]}``; sec
 from __future__ import annotations
 
 import json
-import lzma
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import numpy.typing as npt
 
 from sigma68.errors import DataError, SettingsError
 from sigma68.files import replacing
+from sigma68.unpack import BROKEN_ZIP
 
 __all__ = ["read_estimates", "read_strangeness", "write_estimates", "write_strangeness"]
 
@@ -29,11 +27,6 @@ _LARGEST = 64 * 2**20
 _MAP_BYTES, _OTHER_BYTES = 512, 4096
 # Of the zip itself: what stands around its file, and what systems put beside it.
 _ZIP_BYTES = 1 << 20
-_BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OSError),
-    *(ValueError, RecursionError, NotImplementedError, OverflowError),
-)
-"""What `zipfile`, what stands behind it and `json` raise where the file is to blame."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -138,7 +131,7 @@ def _read(path: Path, n_maps: int | None) -> dict[str, Any]:
             # Whatever it says of itself and unpacks to, no more is unpacked.
             with archive.open(found[0]) as file:
                 document = json.loads(file.read(most + 1))
-    except _BROKEN as error:
+    except BROKEN_ZIP as error:
         raise DataError(f"{path} is no submission ({error}): give a zip with a {NAME}") from error
     except RuntimeError as error:  # what zipfile raises for an encrypted file
         raise DataError(f"{path} cannot be read ({error}): give a plain zip") from error
