@@ -35,11 +35,11 @@ class Server:
         with self.world.store.read() as session:
             return len(views.of_phase(session, self.world.public_id))
 
-    def judge_when_there(self, number: int = 1) -> threading.Thread:
-        """Judge as soon as so many submissions are there."""
+    def judge_when_there(self, number: int = 1, noted: Path | None = None) -> threading.Thread:
+        """Judge as soon as so many submissions are there, and one is `noted` by who watches it."""
 
         def work() -> None:
-            while self.count() < number:
+            while self.count() < number or (noted is not None and not noted.exists()):
                 time.sleep(0.02)
             self.world.work(trivial_judge)
 
@@ -93,14 +93,15 @@ def test_an_interrupted_watch_goes_on(server: Server, entry: Path, tmp_path: Pat
     challenge = Challenge.at(f"{server.address}/c/toys")
     with Client(challenge, server.token) as client:
         number = client.hand_in(entry, lambda done, total: None)["id"]
-    # Nobody noted it, as when the answer was lost: the zip is known by its contents.
-    judging = server.judge_when_there()
+    # Nobody noted it, as when the answer was lost: the zip is known by its contents, until it is
+    # judged.
+    note = tmp_path / "state" / "sigma68" / "submitted.json"
+    judging = server.judge_when_there(noted=note)
     done = submit(entry, f"{server.address}/c/toys")
     judging.join()
     assert f"submission {number} of this zip goes on" in done.stdout
     assert server.count() == 1
     # Judged while nobody watched, but noted: its score is told, at no cost.
-    note = tmp_path / "state" / "sigma68" / "submitted.json"
     (known,) = (f"{server.address} toys {key}" for key in [_sha256(entry)])
     note.write_text(json.dumps({known: number}))
     done = submit(entry, f"{server.address}/c/toys")
