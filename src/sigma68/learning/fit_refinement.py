@@ -38,7 +38,7 @@ __all__ = ["fit_refinement"]
 
 Float32 = npt.NDArray[np.float32]
 
-_AT_ONCE = 65536  # events, where nothing is learned from them
+_AT_ONCE = 1 << 17  # events, where nothing is learned from them
 _ENOUGH = 500, 50  # events to learn from, and to stop by
 
 
@@ -65,9 +65,8 @@ def fit_refinement(
     OutputError
         If the checkpoint cannot be written.
     """
-    inside, aside, maps, threshold = _events(
-        pool, nuisances, inputs, _Scorer(first, tuple(signals)), settings, progress
-    )
+    score = _Scorer(inputs, first, tuple(signals))
+    inside, aside, maps, threshold = _events(pool, nuisances, score, settings, progress)
     digest = hashlib.blake2b(first.network.to_bytes(), digest_size=16).hexdigest()
     about = [pool.fingerprint, digest, list(signals), [n.name for n in nuisances], asdict(settings)]
     key = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
@@ -93,16 +92,22 @@ class _Events:
 class _Scorer:
     """The first network's share of the signals."""
 
+    inputs: Inputs
     first: RatioNetwork
     signals: tuple[int, ...]
 
-    def __call__(self, given: Float32) -> Float32:
-        """Of inputs (n_in, n): (n,)."""
-        out = np.empty(given.shape[1], np.float32)
-        for begin in range(0, len(out), _AT_ONCE):
-            part = slice(begin, begin + _AT_ONCE)
-            out[part] = of_signals(self.first.evaluate(given[:, part])[0], self.signals)
+    def __call__(self, values: Float32) -> Float32:
+        """Of features (n_features, n): (n,)."""
+        out = np.empty(values.shape[1], np.float32)
+        for part in _blocks(len(out)):
+            given = self.inputs(values[:, part])
+            out[part] = of_signals(self.first.evaluate(given)[0], self.signals)
         return out
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """So many events at a time that what is computed of them fits into memory beside the pool."""
+    return (slice(begin, begin + _AT_ONCE) for begin in range(0, max(n, 1), _AT_ONCE))
 
 
 def _threshold(score: Float32, weights: npt.NDArray[np.floating[Any]], share: float) -> float:
@@ -116,33 +121,35 @@ def _threshold(score: Float32, weights: npt.NDArray[np.floating[Any]], share: fl
 def _events(
     pool: Pool,
     nuisances: Sequence[Nuisance],
-    inputs: Inputs,
     score: _Scorer,
     settings: RefinementSettings,
     progress: Progress | None,
 ) -> tuple[_Events, _Events, InputMaps, float]:
     """The chosen events, to learn from and to stop by, the maps of their inputs, the threshold."""
     about = RatioSettings(reach=settings.reach, seed=settings.seed)
-    points = Points(pool, nuisances, inputs, about)
+    points = Points(pool, nuisances, score.inputs, about)
     parts: list[_Part] = []
-    threshold, copies, number = 0.0, 1, 0
-    while number < copies:
+    threshold, copies, left = 0.0, 1, settings.max_rows
+    while len(parts) < copies and left > 0:
+        number = len(parts)
         if progress is not None:
-            progress("choosing the events that decide", number / copies)
+            progress("choosing the events that decide", 1 - left / settings.max_rows)
         events = pool.labelled(points.point(number) if number else None)
-        given = inputs(events.values)
-        scores = score(given)
+        scores = score(events.values)
         if number == 0:
             threshold = _threshold(scores, events.weights, settings.share)
         chosen = np.flatnonzero(scores > threshold)
-        part = _part(pool, events, chosen, given[:, chosen], settings)
+        if len(chosen) > left:
+            order = stream("learning", "refinement choice", settings.seed, number).generator()
+            chosen = np.sort(order.choice(chosen, left, replace=False))
+        part = _part(pool, events, chosen, score.inputs, settings)
         if number == 0 and part.taught and nuisances:
             copies = settings.copies
         parts.append(part)
-        number += 1
+        left -= len(chosen)
     if progress is not None:
         progress("choosing the events that decide", 1.0)
-    return *_sides(parts, inputs.names), threshold
+    return *_sides(parts, score.inputs.names), threshold
 
 
 @dataclass(frozen=True)
@@ -160,16 +167,22 @@ def _part(
     pool: Pool,
     events: Labelled,
     chosen: npt.NDArray[np.int64],
-    given: Float32,
+    inputs: Inputs,
     settings: RefinementSettings,
 ) -> _Part:
     ids = events.hard_event if events.hard_event is not None else lasting_ids(events)
     kept_out = held_out(events.n_events, ids, settings.validation_share)[chosen]
+    values = np.ascontiguousarray(events.values[:, chosen])
+    given = np.concatenate([inputs(values[:, part]) for part in _blocks(len(chosen))], axis=1)
     if settings.taught:
-        values = np.ascontiguousarray(events.values[:, chosen])
-        targets = true_shares(pool, Observation(events.names, values), events.process_names)
-        if targets is not None:
-            return _Part(given, targets, np.ones(len(chosen), np.float32), kept_out, True)
+        known = [
+            true_shares(pool, Observation(events.names, values[:, part]), events.process_names)
+            for part in _blocks(len(chosen))
+        ]
+        targets = [shares for shares in known if shares is not None]
+        if targets:
+            ones = np.ones(len(chosen), np.float32)
+            return _Part(given, np.concatenate(targets), ones, kept_out, True)
     k = len(events.process_names)
     process, yields = events.process[chosen], np.bincount(events.process, events.weights, k)
     weights = (events.weights[chosen] / yields[process]).astype(np.float32)

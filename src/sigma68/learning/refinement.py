@@ -36,19 +36,21 @@ class RefinementSettings:
     """How the second network is trained.
 
     `share` of the expected events are refined: those with the largest shares of the signals; 0 for
-    none. Where the pool knows the densities of events, `copies` of the events are learned from, the
-    first as they are, each other one moved to another point of the nuisances: what the densities
-    are there, where all nuisances are off, is as much worth knowing, and no event is seen often.
-    The other settings are those of `ratios.RatioSettings`.
+    none. Where the pool knows the densities of events, at most `copies` of the events are learned
+    from, the first as they are, each other one moved to another point of the nuisances: what the
+    densities are there, where all nuisances are off, is as much worth knowing, and no event is seen
+    often. No more than `max_rows` chosen events are learned from. The other settings are those of
+    `ratios.RatioSettings`.
     """
 
     share: float = 0.05
-    units: int = 256
+    units: int = 384
     hidden_layers: int = 3
     passes: int = 5
     copies: int = 12
+    max_rows: int = 8_000_000
     batch: int = 2048
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     averaging: float = 0.998
     validation_share: float = 0.1

@@ -54,10 +54,10 @@ class Nsbi(ProfileMethod):
     """Neural simulation-based inference: optimal observables, counted, with nuisances profiled.
 
     A network learns what share of events each process has and how each follows the nuisances that
-    move events (`sigma68.learning.ratios`); if asked to (`refined`), a larger one learns the shares
-    again for the few events that decide (`sigma68.learning.refinement`). The derivatives of an event's expected density by the
-    parameter and by every nuisance, at one point, are then the observables whose sums over events
-    hold what these say of all of them (Brehmer et al., PRD 98, 052004 (2018)); one more is their
+    move events (`sigma68.learning.ratios`); a larger one learns the shares again for the few events
+    that decide (`sigma68.learning.refinement`). The derivatives of an event's expected density by
+    the parameter and by every nuisance, at one point, are then the observables whose sums over
+    events hold what these say of all of them (Brehmer et al., PRD 98, 052004 (2018)); one more is their
     combination that profiling leaves of the parameter's (Alsing and Wandelt, MNRAS Lett. 488, L93
     (2019)). Events are counted in cells of these (`sigma68.learning.partition`), and what is
     expected in a cell at any values of the nuisances is counted in simulation. A network that has
@@ -85,8 +85,8 @@ class Nsbi(ProfileMethod):
     units, hidden_layers, passes, batch, learning_rate, weight_decay, patience, reach, taught, seed,
     threads
         See `sigma68.learning.ratios.RatioSettings`.
-    refined, refined_units, refined_layers, refined_passes, refined_copies
-        The `share`, `units`, `hidden_layers`, `passes` and `copies` of
+    refined, refined_units, refined_layers, refined_passes, refined_copies, refined_rows
+        The `share`, `units`, `hidden_layers`, `passes`, `copies` and `max_rows` of
         `sigma68.learning.refinement.RefinementSettings`; with a share of 0 nothing is refined.
     """
 
@@ -116,11 +116,12 @@ class Nsbi(ProfileMethod):
         taught: bool = RatioSettings.taught,
         seed: int = RatioSettings.seed,
         threads: int = RatioSettings.threads,
-        refined: float = 0.0,
+        refined: float = RefinementSettings.share,
         refined_units: int = RefinementSettings.units,
         refined_layers: int = RefinementSettings.hidden_layers,
         refined_passes: int = RefinementSettings.passes,
         refined_copies: int = RefinementSettings.copies,
+        refined_rows: int = RefinementSettings.max_rows,
     ) -> None:
         super().__init__(
             task,
@@ -153,6 +154,7 @@ class Nsbi(ProfileMethod):
             hidden_layers=refined_layers,
             passes=refined_passes,
             copies=refined_copies,
+            max_rows=refined_rows,
             taught=taught,
             seed=seed,
             threads=threads,
@@ -324,6 +326,7 @@ class Nsbi(ProfileMethod):
             "refined_layers": self.refinement_settings.hidden_layers,
             "refined_passes": self.refinement_settings.passes,
             "refined_copies": self.refinement_settings.copies,
+            "refined_rows": self.refinement_settings.max_rows,
         }
 
     def _trained(self) -> RatioNetwork:

@@ -110,6 +110,25 @@ PT_RATIO: Final = 25
 MET_PHI_CENTRALITY: Final = 26
 LEP_ETA_CENTRALITY: Final = 27
 
+
+def _of_jet(n: int) -> tuple[Feature, ...]:
+    jet, before = f"j_{n}", "H" if n == 1 else "H + j_1"
+    return (
+        Feature(f"log_jet{n}_pt", rf"$\ln p_T^{{{jet}}}$"),
+        Feature(f"jet{n}_eta", rf"$\eta^{{{jet}}}$"),
+        Feature(f"jet{n}_cos", rf"$\cos\Delta\phi({jet}, \tau)$"),
+        Feature(f"jet{n}_sin", rf"$\sin\Delta\phi({jet}, \tau)$"),
+        Feature(f"jet{n}_lep_cos", rf"$\cos\Delta\phi({jet}, \ell)$"),
+        Feature(f"jet{n}_lep_sin", rf"$\sin\Delta\phi({jet}, \ell)$"),
+        Feature(f"deltar_jet{n}_had", rf"$\Delta R({jet}, \tau)$"),
+        Feature(f"deltar_jet{n}_lep", rf"$\Delta R({jet}, \ell)$"),
+        Feature(f"log_mass_jet{n}_had", rf"$\ln m({jet}, \tau)$"),
+        Feature(f"log_mass_jet{n}_lep", rf"$\ln m({jet}, \ell)$"),
+        Feature(f"jet{n}_recoil_cos", rf"$\cos\Delta\phi({jet}, {before})$"),
+        Feature(f"jet{n}_recoil_sin", rf"$\sin\Delta\phi({jet}, {before})$"),
+    )
+
+
 _INVARIANT_TABLE: Final = (
     Feature("log_had_pt", r"$\ln p_T^{\tau}$"),
     Feature("had_eta", r"$|\eta^{\tau}|$"),
@@ -120,19 +139,22 @@ _INVARIANT_TABLE: Final = (
     Feature("met_across", r"$\sinh^{-1}$ of MET across $\tau$"),
     Feature("n_jets", r"$N_{\mathrm{jets}}$"),
     Feature("log_jet_all_pt", r"$\ln \sum p_T^{\mathrm{jets}}$"),
-    Feature("log_jet1_pt", r"$\ln p_T^{j_1}$"),
-    Feature("jet1_eta", r"$\eta^{j_1}$"),
-    Feature("jet1_cos", r"$\cos\Delta\phi(j_1, \tau)$"),
-    Feature("jet1_sin", r"$\sin\Delta\phi(j_1, \tau)$"),
-    Feature("log_jet2_pt", r"$\ln p_T^{j_2}$"),
-    Feature("jet2_eta", r"$\eta^{j_2}$"),
-    Feature("jet2_cos", r"$\cos\Delta\phi(j_2, \tau)$"),
-    Feature("jet2_sin", r"$\sin\Delta\phi(j_2, \tau)$"),
     Feature("neutrino_lep", r"$\sinh^{-1}$ of MET given to $\ell$"),
     Feature("neutrino_had", r"$\sinh^{-1}$ of MET given to $\tau$"),
     Feature("log_mass_collinear", r"$\ln m_{\tau\tau}$, collinear"),
     Feature("mass_transverse_had", r"$m_T(\tau, E_T^{\mathrm{miss}})$", "GeV"),
     Feature("mass_transverse_all", r"$m_T(\tau, \ell, E_T^{\mathrm{miss}})$", "GeV"),
+    Feature("met_along_lep", r"$\sinh^{-1}$ of MET along $\ell$"),
+    Feature("met_across_lep", r"$\sinh^{-1}$ of MET across $\ell$"),
+    Feature("h_cos", r"$\cos\Delta\phi(H, \tau)$"),
+    Feature("h_sin", r"$\sin\Delta\phi(H, \tau)$"),
+    *_of_jet(1),
+    Feature("log_pt_h_jet1", r"$\ln p_T^{H + j_1}$"),
+    *_of_jet(2),
+    Feature("jets_cos", r"$\cos\Delta\phi(j_1, j_2)$"),
+    Feature("jets_sin", r"$\sin\Delta\phi(j_1, j_2)$"),
+    Feature("deltar_jets", r"$\Delta R(j_1, j_2)$"),
+    Feature("log_further_pt", r"$\ln$ of the mean $p_T$ of further jets"),
 )
 INVARIANTS: Final[tuple[Feature, ...]] = _INVARIANT_TABLE + _DERIVED_TABLE
 """Features that turning and mirroring an event leaves as they are, see `invariants`."""
