@@ -78,5 +78,65 @@ def test_what_is_not_there_stays_undefined() -> None:
     found = invariants(of(PRIMARIES))
     none = PRIMARIES[schema.N_JETS] == 0
     assert none.any()
-    for name in ("log_jet1_pt", "jet1_eta", "jet1_cos", "jet2_sin"):
+    for name in ("log_jet1_pt", "jet1_eta", "jet1_cos", "jet2_sin", "deltar_jets", "log_pt_h_jet1"):
         assert (found[ROWS[name]][none] == schema.UNDEFINED).all()
+
+
+def four_momenta(
+    v: npt.NDArray[np.float64], pt: int, eta: int, phi: int
+) -> list[npt.NDArray[np.float64]]:
+    """(E, px, py, pz) of a massless object."""
+    size = v[pt]
+    return [
+        size * np.cosh(v[eta]),
+        size * np.cos(v[phi]),
+        size * np.sin(v[phi]),
+        size * np.sinh(v[eta]),
+    ]
+
+
+def test_jets_are_seen_from_the_lepton_the_tau_and_what_they_recoil_against() -> None:
+    found = invariants(of(PRIMARIES))
+    both = PRIMARIES[schema.N_JETS] >= 2
+    v = PRIMARIES[:, both].astype(np.float64)
+    found = found[:, both].astype(np.float64)
+    assert both.sum() > 200
+    jets = [(schema.JET1_PT, schema.JET1_ETA, schema.JET1_PHI)]
+    jets += [(schema.JET2_PT, schema.JET2_ETA, schema.JET2_PHI)]
+    others = {
+        "lep": (schema.LEP_PT, schema.LEP_ETA, schema.LEP_PHI),
+        "had": (schema.HAD_PT, schema.HAD_ETA, schema.HAD_PHI),
+    }
+    x = v[schema.MET] * np.cos(v[schema.MET_PHI])
+    y = v[schema.MET] * np.sin(v[schema.MET_PHI])
+    for pt, _, phi in others.values():
+        x, y = x + v[pt] * np.cos(v[phi]), y + v[pt] * np.sin(v[phi])
+    for n, jet in enumerate(jets, 1):
+        own = four_momenta(v, *jet)
+        for name, other in others.items():
+            pair = [a + b for a, b in zip(own, four_momenta(v, *other), strict=True)]
+            mass = np.sqrt(np.maximum(pair[0] ** 2 - sum(p**2 for p in pair[1:]), 0))
+            turn = np.remainder(v[jet[2]] - v[other[2]] + np.pi, 2 * np.pi) - np.pi
+            np.testing.assert_allclose(
+                found[ROWS[f"deltar_jet{n}_{name}"]],
+                np.hypot(v[jet[1]] - v[other[1]], turn),
+                atol=5e-3,
+            )
+            np.testing.assert_allclose(
+                np.exp(found[ROWS[f"log_mass_jet{n}_{name}"]]) - 5, mass, rtol=1e-3, atol=0.05
+            )
+        cosine = (own[1] * x + own[2] * y) / v[jet[0]] / np.hypot(x, y)
+        np.testing.assert_allclose(found[ROWS[f"jet{n}_recoil_cos"]], cosine, atol=1e-3)
+        sine = found[ROWS[f"jet{n}_recoil_sin"]]
+        np.testing.assert_allclose(sine**2 + cosine**2, 1, atol=3e-3)
+        x, y = x + own[1], y + own[2]
+        if n == 1:
+            after = np.exp(found[ROWS["log_pt_h_jet1"]]) - 5
+            np.testing.assert_allclose(after, np.hypot(x, y), rtol=1e-3, atol=0.05)
+    apart = np.cos(v[schema.JET1_PHI] - v[schema.JET2_PHI])
+    np.testing.assert_allclose(found[ROWS["jets_cos"]], apart, atol=1e-3)
+    more = v[schema.N_JETS] > 2
+    rest = v[schema.JET_ALL_PT] - v[schema.JET1_PT] - v[schema.JET2_PT]
+    mean = rest[more] / (v[schema.N_JETS][more] - 2)
+    np.testing.assert_allclose(np.exp(found[ROWS["log_further_pt"]][more]), mean, rtol=1e-3)
+    assert (found[ROWS["log_further_pt"]][~more] == schema.UNDEFINED).all()
