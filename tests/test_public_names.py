@@ -30,6 +30,7 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.protocols": {
         *("ComponentSource", "KnownBest", "KnownComponents", "KnownLikelihood", "Method"),
         *("DeferredPool", "HasInvariants", "HasLikelihood", "HasRegions", "Pool", "Pools"),
+        *("HasMainFeatures", "HasUnbinnedLikelihood"),
         *("Progress", "Region", "Resumable", "ScaledProcesses", "Task"),
     },
     "sigma68.seeds": {"Stream", "stream"},
@@ -231,7 +232,15 @@ SURFACE: dict[str, set[str]] = {
         *("BEST", "GRID", "MIXTURE", "BestIntervals", "compute", "load", "main"),
     },
     "sigma68.tasks.higgs.emulate.components": {"FACTORS", "EmulatedComponents", "log_densities"},
-    "sigma68.inference.vector": {"FARTHEST", "Fit", "FitVector", "covariance_of"},
+    "sigma68.inference.vector": {
+        *("FARTHEST", "Fit", "FitVector", "ProfiledLikelihood", "covariance_of"),
+    },
+    "sigma68.inference.post_fit_events": {"Distribution", "EventSample", "distributions"},
+    "sigma68.inference.ratio_closure": {
+        *("Closure", "LearnedRatios", "LearnsRatios", "ResponseClosure", "ShareClosure"),
+        *("closure", "of_model", "of_network", "response_closure", "share_calibration"),
+    },
+    "sigma68.report.closure": {"closure_document", "closure_figures", "closure_rows"},
     "sigma68.inference.ratio_model": {"Polynomials", "RatioEvents", "RatioModel"},
     "sigma68.inference.density_ratios": {"RatioLikelihood"},
     "sigma68.inference.bounded_newton": {
@@ -252,7 +261,9 @@ SURFACE: dict[str, set[str]] = {
     "sigma68.inference.fit_quality": {
         *("Goodness", "PostFit", "ToyGoodness", "goodness", "post_fit", "toy_goodness"),
     },
-    "sigma68.inference.fit_summary": {"FitSummary", "summarise_fit"},
+    "sigma68.inference.fit_summary": {
+        *("BinnedSummary", "EventSummary", "FitSummary", "summarise_events", "summarise_fit"),
+    },
     "sigma68.inference.interchange": {"pyhf_workspace"},
     "sigma68.report.fit": {"DOUBTFUL", "write_fit_report"},
     "sigma68.report.fit_figures": {

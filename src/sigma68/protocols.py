@@ -34,13 +34,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sigma68.inference.binned import BinnedLikelihood
+    from sigma68.inference.density_ratios import RatioLikelihood
+    from sigma68.inference.post_fit_events import EventSample
 
 __all__ = [
     "ComponentSource",
     "DeferredPool",
     "HasInvariants",
     "HasLikelihood",
+    "HasMainFeatures",
     "HasRegions",
+    "HasUnbinnedLikelihood",
     "KnownBest",
     "KnownComponents",
     "KnownLikelihood",
@@ -325,6 +329,33 @@ class Region:
     unbinned: bool
     parts: tuple[str, ...] = ()
     part_of: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]] | None = None
+
+
+@runtime_checkable
+class HasMainFeatures(Protocol):
+    """A task that names the few of its features in which people look at events first."""
+
+    main_features: tuple[str, ...]
+
+
+@runtime_checkable
+class HasUnbinnedLikelihood(Protocol):
+    """A trained method that fits events, which can be asked for its diagnostics.
+
+    `component_names` has one entry per component of the likelihood.
+    """
+
+    @property
+    def ratio_likelihood(self) -> RatioLikelihood: ...
+
+    @property
+    def component_names(self) -> tuple[str, ...]: ...
+
+    def sample(
+        self, events: Observation, weights: npt.NDArray[np.float64] | None = None
+    ) -> EventSample:
+        """The events that are fitted one by one; simulated ones have weights, (n_events,)."""
+        ...
 
 
 @runtime_checkable

@@ -106,4 +106,44 @@ def test_what_makes_no_sense_is_refused_at_once(tmp_path: Path, words: str, said
 def test_a_method_without_a_likelihood_is_refused(tmp_path: Path) -> None:
     result = sigma68("fit", "counting", "--task", "gaussian", "--out", tmp_path)
     assert result.exit_code == 2
-    assert "counting fits no likelihood of bins" in result.stderr
+    assert "counting fits no likelihood whose" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def unbinned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A quick model of `gollum`."""
+    out = tmp_path_factory.mktemp("gollum") / "model"
+    quickly = ("passes=3", "response_passes=4", "units=12", "hidden_layers=1", "points=6")
+    settings = [word for setting in quickly for word in ("--set", setting)]
+    result = sigma68("train", "gollum", "--task", "gaussian", *settings, "--out", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_a_fit_to_events_shows_features_and_what_was_learned(
+    unbinned: Path, tmp_path: Path
+) -> None:
+    words = ("fit", "gollum", "--task", "gaussian", "--model", unbinned, "--rows", "20000")
+    result = sigma68(*words, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "goodness" not in result.stdout
+    document = json.loads((tmp_path / "fit.json").read_text())
+    assert [d["feature"] for d in document["distributions"]] == ["x", "y"]
+    assert {c["nuisance"] for c in document["closure"]["responses"]} == {"shift"}
+    page = (tmp_path / "fit.html").read_text()
+    for said in (
+        "x after the fit",
+        "Closure of what was learned",
+        "no goodness of fit",
+        "shift = 1",
+    ):
+        assert said in page
+    assert "workspace.json" not in page
+    assert not (tmp_path / "workspace.json").exists()
+    assert (tmp_path / "figures" / "closure_shares.pdf").is_file()
+    result = sigma68(*words, "--asimov", "--mu", "2", "--no-closure", "--out", tmp_path / "asimov")
+    assert result.exit_code == 0, result.output
+    document = json.loads((tmp_path / "asimov" / "fit.json").read_text())
+    assert document["lower"] < 2 < document["upper"]
+    assert "closure" not in document
+    assert "Closure" not in (tmp_path / "asimov" / "fit.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from sigma68.inference.ratio_closure import (
     LearnedRatios,
+    LearnsRatios,
+    closure,
     of_model,
     of_network,
     response_closure,
@@ -17,6 +20,7 @@ from sigma68.inference.ratio_closure import (
 )
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.ratios import ratio_polynomials
+from sigma68.report.closure import closure_document, closure_rows
 from sigma68.report.ratio_figures import response_figure, share_figure
 from sigma68.report.style import render
 from sigma68.types import Feature
@@ -100,6 +104,51 @@ def test_ratios_come_from_models_and_from_single_networks() -> None:
     assert alone.evaluate(events.values)[1].shape == (1, 2, events.n_events)
 
 
+def test_all_checks_of_a_method_are_those_of_its_parts() -> None:
+    told: list[float] = []
+    both = closure(
+        [exact(), exact(slope=0.5)],
+        POOL,
+        [SHIFT],
+        ["x"],
+        max_rows=20_000,
+        progress=lambda what, fraction: told.append(fraction),
+    )
+    assert told == [0.0, 0.5]
+    assert len(both.shares) == 2
+    few = POOL.labelled(max_rows=20_000)
+    assert both.n_events == few.n_events
+    np.testing.assert_array_equal(both.shares[0].found, share_calibration(exact(), few).found)
+    assert [c.value for c in both.responses] == pytest.approx(
+        [z * SHIFT.width for z in (-1, -1, -1, -1, 1, 1, 1, 1)]
+    )
+    one = response_closure(exact(), POOL, "shift", -SHIFT.width, OFF, ["x"], max_rows=20_000)
+    np.testing.assert_array_equal(both.responses[0].learned, one[0].learned)
+
+
+def test_a_table_says_where_closure_is_worst() -> None:
+    found = closure([exact(), exact(slope=0.5)], POOL, [SHIFT], ["y", "x"])
+    rows = closure_rows(found)
+    assert [row[1] for row in rows] == ["probabilities"] * 2 + ["shift = -0.06", "shift = 0.06"]
+    # Both parts have the same name here, so that their responses stand together: x is the worst.
+    assert rows[2][4].endswith(", x")
+    assert float(rows[2][3]) > 5
+    document = json.loads(json.dumps(closure_document(found), allow_nan=False))
+    assert document["responses"][0]["learned"] == pytest.approx(found.responses[0].learned)
+    assert len(document["shares"][0]["found"]) == 2
+
+
+def test_methods_say_that_they_learn_ratios() -> None:
+    from sigma68.discover import method_class
+
+    learning = {
+        name
+        for name in ("gollum", "nsbi", "bdt_profile", "nn")
+        if issubclass(method_class(name), LearnsRatios)
+    }
+    assert learning == {"gollum", "nsbi"}
+
+
 def test_figures_show_every_panel() -> None:
     shares = [share_calibration(exact(), POOL.labelled())] * 2
     figure = share_figure(shares)
@@ -113,6 +162,7 @@ def test_figures_show_every_panel() -> None:
     ]
     figure = response_figure(closures, {"x": Feature("x", label="$x$", unit="cm")})
     assert [axes.get_xlabel() for axes in figure.axes] == ["$x$ [cm]", "y"]
+    assert figure.axes[0].get_ylabel().startswith("signal")
     labels = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {"simulation, shift = -0.12", "simulation, shift = 0.12", "learned"} <= labels
     assert render(figure, "png").startswith(b"\x89PNG")

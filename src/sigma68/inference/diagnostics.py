@@ -1,9 +1,9 @@
 """What a physicist asks of a fit before believing it: scans, pulls, impacts, correlations.
 
 Everything is computed from a likelihood (`binned` or `density_ratios`) and what it is fitted to
-(counts, or events), as plain frozen data; `sigma68.report.fit_figures` draws it. Nuisances stand as z, in standard deviations of
-their priors, so that the prior's error is 1. `fit_quality` holds what is about bins: post-fit
-distributions and the goodness of fit.
+(counts, or events), as plain frozen data; `sigma68.report.fit_figures` draws it. Nuisances stand as
+z, in standard deviations of their priors, so that the prior's error is 1. `fit_quality` holds what
+is about bins, `post_fit_events` what is about features of events that no bin stands for.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import FitError
-from sigma68.inference.binned import BinnedFit, BinnedLikelihood
+from sigma68.inference.vector import Fit, ProfiledLikelihood
 
 __all__ = [
     "Breakdown",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ class Breakdown:
 
 
 def profile_scan(
-    likelihood: BinnedLikelihood,
-    counts: Floats,
+    likelihood: ProfiledLikelihood[Data],
+    observed: Data,
     name: str,
     values: npt.ArrayLike | None = None,
     *,
@@ -161,8 +163,8 @@ def profile_scan(
 
     Parameters
     ----------
-    counts
-        Observed events, (J,).
+    observed
+        Counts (J,) of a binned likelihood, or events of an unbinned one.
     name
         Of the parameter or of a profiled nuisance.
     values
@@ -177,7 +179,7 @@ def profile_scan(
         If the likelihood has no such name.
     """
     i = _index(likelihood, name)
-    found = likelihood.fit(counts)
+    found = likelihood.fit(observed)
     best = float(found.best[i])
     if values is None:
         reach = span * (float(found.errors[i]) or 1.0)
@@ -185,11 +187,11 @@ def profile_scan(
     at = np.unique(
         np.clip(np.asarray(values, np.float64), likelihood.lower[i], likelihood.upper[i])
     )
-    known = likelihood.known(counts, found)
+    known = likelihood.known(observed, found)
     others = {n: float(found.best[k]) for k, n in enumerate(likelihood.names) if k > 0 and k != i}
-    profiled = _profile(likelihood, counts, found, [{name: float(v)} for v in at], i)
-    alone = _profile(known, counts, found, [{**others, name: float(v)} for v in at], i)
-    floor = known.fit(counts, {**others, name: best}).value
+    profiled = _profile(likelihood, observed, found, [{name: float(v)} for v in at], i)
+    alone = _profile(known, observed, found, [{**others, name: float(v)} for v in at], i)
+    floor = known.fit(observed, {**others, name: best}).value
     return ProfileScan(
         name,
         at,
@@ -200,27 +202,27 @@ def profile_scan(
     )
 
 
-def pulls(likelihood: BinnedLikelihood, counts: Floats) -> Pulls:
-    """The fitted nuisances for observed counts (J,).
+def pulls(likelihood: ProfiledLikelihood[Data], observed: Data) -> Pulls:
+    """The fitted nuisances for what is observed.
 
     Raises
     ------
     FitError
         If the fit does not converge.
     """
-    found = likelihood.fit(counts)
+    found = likelihood.fit(observed)
     return Pulls(likelihood.names[1:], found.best[1:], found.errors[1:], found.errors[1:] == 0)
 
 
-def impacts(likelihood: BinnedLikelihood, counts: Floats) -> Impacts:
-    """How far each nuisance can shift the estimate, for observed counts (J,).
+def impacts(likelihood: ProfiledLikelihood[Data], observed: Data) -> Impacts:
+    """How far each nuisance can shift the estimate, for what is observed.
 
     Raises
     ------
     FitError
         If a fit does not converge.
     """
-    found = likelihood.fit(counts)
+    found = likelihood.fit(observed)
     best, errors = found.best, found.errors
 
     def shifts(i: int, error: float) -> tuple[float, float]:
@@ -229,7 +231,7 @@ def impacts(likelihood: BinnedLikelihood, counts: Floats) -> Impacts:
         )
         name = likelihood.names[i]
         below, above = (
-            _lowest_fit(likelihood, counts, {name: float(z)}, best).best[0] for z in (low, high)
+            _lowest_fit(likelihood, observed, {name: float(z)}, best).best[0] for z in (low, high)
         )
         return float(below - best[0]), float(above - best[0])
 
@@ -243,19 +245,19 @@ def impacts(likelihood: BinnedLikelihood, counts: Floats) -> Impacts:
         before[order],
         float(best[0]),
         float(errors[0]),
-        error_breakdown(likelihood, counts).statistical,
+        error_breakdown(likelihood, observed).statistical,
     )
 
 
-def correlation(likelihood: BinnedLikelihood, counts: Floats) -> Correlation:
-    """The correlations of the fit to observed counts (J,).
+def correlation(likelihood: ProfiledLikelihood[Data], observed: Data) -> Correlation:
+    """The correlations of the fit to what is observed.
 
     Raises
     ------
     FitError
         If the fit does not converge.
     """
-    found = likelihood.fit(counts)
+    found = likelihood.fit(observed)
     scale = np.where(found.errors > 0, found.errors, 1.0)
     matrix = found.covariance / np.outer(scale, scale)
     np.fill_diagonal(matrix, 1.0)
@@ -263,11 +265,11 @@ def correlation(likelihood: BinnedLikelihood, counts: Floats) -> Correlation:
 
 
 def error_breakdown(
-    likelihood: BinnedLikelihood,
-    counts: Floats,
+    likelihood: ProfiledLikelihood[Data],
+    observed: Data,
     groups: Mapping[str, Sequence[str]] | None = None,
 ) -> Breakdown:
-    """What the parameter's error is made of, for observed counts (J,).
+    """What the parameter's error is made of, for what is observed.
 
     A part is the quadrature difference of the total error and the one with what belongs to it
     kept at the best fit. This moves no minimum, so that all come from one Hessian.
@@ -284,10 +286,10 @@ def error_breakdown(
     ValueError
         If a group names what is not profiled.
     """
-    found = likelihood.fit(counts)
-    known = likelihood.known(counts, found)
-    hessian = likelihood.derivatives(found.best, counts)[2]
-    exact = known.derivatives(found.best, counts)[2]
+    found = likelihood.fit(observed)
+    known = likelihood.known(observed, found)
+    hessian = likelihood.derivatives(found.best, observed)[2]
+    exact = known.derivatives(found.best, observed)[2]
     # What ended at a limit is held there already.
     free = found.errors > 0
     total = _error(hessian, free)
@@ -310,16 +312,16 @@ def error_breakdown(
     )
 
 
-def _index(likelihood: BinnedLikelihood, name: str) -> int:
+def _index(likelihood: ProfiledLikelihood[Data], name: str) -> int:
     if name not in likelihood.names:
         raise ValueError(f"the fit has no {name!r}: choose from {', '.join(likelihood.names)}")
     return likelihood.names.index(name)
 
 
 def _profile(
-    likelihood: BinnedLikelihood,
-    counts: Floats,
-    found: BinnedFit,
+    likelihood: ProfiledLikelihood[Data],
+    observed: Data,
+    found: Fit,
     held: Sequence[Mapping[str, float]],
     i: int,
 ) -> Floats:
@@ -329,7 +331,7 @@ def _profile(
     so each point is fitted from its neighbours' minima as well, from either side. Infinite where
     the minimum, moved there, expects nothing in a bin.
     """
-    fits: list[BinnedFit | None] = [None] * len(held)
+    fits: list[Fit | None] = [None] * len(held)
     onward = list(range(len(held)))
     for order in (onward, onward[::-1]):
         start = found.best
@@ -337,9 +339,9 @@ def _profile(
             moved = found.best.copy()
             moved[i] = held[k][likelihood.names[i]]
             try:
-                fit = _lowest_fit(likelihood, counts, held[k], start)
+                fit = _lowest_fit(likelihood, observed, held[k], start)
             except FitError:
-                if math.isinf(likelihood.value(moved, counts)):
+                if math.isinf(likelihood.value(moved, observed)):
                     continue
                 raise
             before = fits[k]
@@ -356,12 +358,12 @@ def _above(values: Floats, floor: float) -> Floats:
 
 
 def _lowest_fit(
-    likelihood: BinnedLikelihood, counts: Floats, held: Mapping[str, float], start: Floats
-) -> BinnedFit:
+    likelihood: ProfiledLikelihood[Data], observed: Data, held: Mapping[str, float], start: Floats
+) -> Fit:
     """The lower of the conditional minima downhill from `start` and from the usual place."""
-    near = likelihood.fit(counts, held, start)
+    near = likelihood.fit(observed, held, start)
     try:
-        usual = likelihood.fit(counts, held)
+        usual = likelihood.fit(observed, held)
     except FitError:
         return near  # A minimum all the same: from the usual place a bin may expect nothing.
     return near if near.value <= usual.value else usual

@@ -1,15 +1,21 @@
-"""All that can be said of one fit, computed together and written as one document."""
+"""All that can be said of one fit, computed together and written as one document.
+
+A fit to counts has bins and a goodness of fit; one to events has distributions of features instead,
+since an unbinned likelihood does not know how well anything is described.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.inference.binned import BinnedFit, BinnedLikelihood
+from sigma68.inference.binned import BinnedLikelihood
+from sigma68.inference.density_ratios import RatioLikelihood
 from sigma68.inference.diagnostics import (
     Breakdown,
     Correlation,
@@ -30,12 +36,15 @@ from sigma68.inference.fit_quality import (
     post_fit,
     toy_goodness,
 )
+from sigma68.inference.post_fit_events import Distribution, EventSample, distributions
+from sigma68.inference.vector import Fit, ProfiledLikelihood
 from sigma68.seeds import Stream
 from sigma68.types import LEVEL
 
-__all__ = ["FitSummary", "summarise_fit"]
+__all__ = ["BinnedSummary", "EventSummary", "FitSummary", "summarise_events", "summarise_fit"]
 
 Floats = npt.NDArray[np.float64]
+Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
@@ -50,12 +59,10 @@ class FitSummary:
         The minimum and the profile-likelihood interval of the parameter at its level.
     scans
         The parameter's and then each nuisance's.
-    toys
-        The goodness of fit against toys; None where none were asked for.
     """
 
     parameter: str
-    fit: BinnedFit
+    fit: Fit
     lower: float
     upper: float
     level: float
@@ -64,14 +71,27 @@ class FitSummary:
     correlation: Correlation
     breakdown: Breakdown
     scans: tuple[ProfileScan, ...]
-    bins: PostFit
-    goodness: Goodness
-    toys: ToyGoodness | None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; arrays are lists, and what is infinite is null."""
         document: dict[str, Any] = _plain(asdict(self))
         return document
+
+
+@dataclass(frozen=True)
+class BinnedSummary(FitSummary):
+    """A fit to counts. `toys`: the goodness of fit against toys, None where none were asked for."""
+
+    bins: PostFit
+    goodness: Goodness
+    toys: ToyGoodness | None
+
+
+@dataclass(frozen=True)
+class EventSummary(FitSummary):
+    """A fit to events, and what features of these are distributed like."""
+
+    distributions: tuple[Distribution, ...]
 
 
 def summarise_fit(
@@ -81,7 +101,7 @@ def summarise_fit(
     level: float = LEVEL,
     stream: Stream | None = None,
     n_toys: int = 0,
-) -> FitSummary:
+) -> BinnedSummary:
     """Fit counts (J,) and compute every diagnostic; `n_toys` of `stream` test the goodness of fit.
 
     Raises
@@ -89,25 +109,57 @@ def summarise_fit(
     FitError
         If the fit, or one that a diagnostic needs, does not converge.
     """
-    fit, lower, upper = likelihood.interval(counts, level)
     toys = None
     if stream is not None and n_toys > 0:
         toys = toy_goodness(likelihood, counts, stream, n_toys)
-    return FitSummary(
-        parameter=likelihood.parameter.name,
-        fit=fit,
-        lower=lower,
-        upper=upper,
-        level=level,
-        pulls=pulls(likelihood, counts),
-        impacts=impacts(likelihood, counts),
-        correlation=correlation(likelihood, counts),
-        breakdown=error_breakdown(likelihood, counts),
-        scans=tuple(profile_scan(likelihood, counts, name) for name in likelihood.names),
+    return BinnedSummary(
+        **_of_any(likelihood, counts, level),
         bins=post_fit(likelihood, counts),
         goodness=goodness(likelihood, counts),
         toys=toys,
     )
+
+
+def summarise_events(
+    likelihood: RatioLikelihood,
+    observed: EventSample,
+    simulated: EventSample,
+    features: Sequence[str],
+    *,
+    level: float = LEVEL,
+) -> EventSummary:
+    """Fit events and compute every diagnostic.
+
+    `simulated` events are weighted to what is expected with every scale at 1 and every shape off;
+    distributions of `features` after the fit are made of them.
+
+    Raises
+    ------
+    FitError
+        If the fit, or one that a diagnostic needs, does not converge.
+    """
+    known = _of_any(likelihood, observed.ratios, level)
+    return EventSummary(
+        **known,
+        distributions=distributions(likelihood, known["fit"], observed, simulated, features),
+    )
+
+
+def _of_any(likelihood: ProfiledLikelihood[Data], observed: Data, level: float) -> dict[str, Any]:
+    """What every `FitSummary` holds."""
+    fit, lower, upper = likelihood.interval(observed, level)
+    return {
+        "parameter": likelihood.parameter.name,
+        "fit": fit,
+        "lower": lower,
+        "upper": upper,
+        "level": level,
+        "pulls": pulls(likelihood, observed),
+        "impacts": impacts(likelihood, observed),
+        "correlation": correlation(likelihood, observed),
+        "breakdown": error_breakdown(likelihood, observed),
+        "scans": tuple(profile_scan(likelihood, observed, name) for name in likelihood.names),
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sigma68.errors import DataError
-from sigma68.inference.binned import BinnedFit, BinnedLikelihood
+from sigma68.inference.binned import BinnedLikelihood
+from sigma68.inference.vector import Fit
 from sigma68.inference.yields import component_yields
 
 __all__ = ["pyhf_workspace"]
@@ -30,7 +31,7 @@ def pyhf_workspace(
     counts: Floats,
     components: Sequence[str] | None = None,
     *,
-    around: BinnedFit | None = None,
+    around: Fit | None = None,
     channel: str = "bins",
     measurement: str = "measurement",
 ) -> dict[str, Any]:
@@ -116,7 +117,7 @@ class _Steps:
     sizes: Floats
 
     @classmethod
-    def of(cls, likelihood: BinnedLikelihood, around: BinnedFit | None) -> _Steps:
+    def of(cls, likelihood: BinnedLikelihood, around: Fit | None) -> _Steps:
         if around is None:
             n = len(likelihood.profiled)
             return cls(np.zeros(n), np.ones(n))

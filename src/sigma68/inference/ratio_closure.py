@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,16 @@ from sigma68.inference.ratio_model import Polynomials
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.ratios import RatioNetwork
 from sigma68.learning.region_model import RegionModel
-from sigma68.protocols import Pool
-from sigma68.types import Labelled
+from sigma68.protocols import Pool, Progress
+from sigma68.types import Labelled, Nuisance
 
 __all__ = [
+    "Closure",
     "LearnedRatios",
+    "LearnsRatios",
     "ResponseClosure",
     "ShareClosure",
+    "closure",
     "of_model",
     "of_network",
     "response_closure",
@@ -65,6 +68,15 @@ class LearnedRatios:
     polynomials: Polynomials
 
 
+@runtime_checkable
+class LearnsRatios(Protocol):
+    """A trained method that answers with density ratios it has learned."""
+
+    def learned_ratios(self) -> list[LearnedRatios]:
+        """What was learned: one for each part of the events that has networks of its own."""
+        ...
+
+
 @dataclass(frozen=True)
 class ShareClosure:
     """Probabilities that were said and shares that were found, (K, B).
@@ -102,6 +114,54 @@ class ResponseClosure:
         """Learned less counted in standard errors of the simulation, (B,)."""
         apart: Floats = (self.learned - self.counted) / self.error
         return apart
+
+
+@dataclass(frozen=True)
+class Closure:
+    """All checks of what a method has learned, against `n_events` of the simulation."""
+
+    n_events: int
+    shares: tuple[ShareClosure, ...]
+    responses: tuple[ResponseClosure, ...]
+
+
+def closure(
+    ratios: Sequence[LearnedRatios],
+    pool: Pool,
+    nuisances: Sequence[Nuisance],
+    variables: Sequence[str],
+    *,
+    max_rows: int | None = None,
+    progress: Progress | None = None,
+) -> Closure:
+    """Shares, and responses one standard deviation either way, of each process and variable.
+
+    Parameters
+    ----------
+    pool
+        One that the ratios were not learned from.
+    nuisances
+        All of the task's; those are moved that responses were learned of. A lognormal one is set to
+        its median and to e times that.
+    variables
+        Names of features.
+    """
+    events = pool.labelled(max_rows=max_rows)
+    shares = tuple(share_calibration(one, events) for one in ratios)
+    off = {n.name: n.off for n in nuisances}
+    learned = [n for n in nuisances if any(n.name in r.polynomials.shapes for r in ratios)]
+    points = [(n.name, n.from_z(z)) for n in learned for z in _moves(n)]
+    responses: list[ResponseClosure] = []
+    for i, (name, value) in enumerate(points):
+        if progress is not None:
+            progress("moving events", i / len(points))
+        for one in ratios:
+            responses += response_closure(one, pool, name, value, off, variables, max_rows=max_rows)
+    return Closure(events.n_events, shares, tuple(responses))
+
+
+def _moves(nuisance: Nuisance) -> tuple[float, float]:
+    return (0.0, 1.0) if nuisance.prior == "lognormal" else (-1.0, 1.0)
 
 
 def of_model(model: RegionModel) -> list[LearnedRatios]:
@@ -189,38 +249,56 @@ def response_closure(
     variables
         Names of features.
     """
-    nominal = _here(ratios, pool.labelled(max_rows=max_rows))
-    moved = _here(ratios, pool.labelled({nuisance: value}, max_rows=max_rows))
-    p = ratios.polynomials
-    m = p.monomials(p.coordinates({**off, nuisance: value})).astype(np.float32)
-    response = np.concatenate(
-        [
-            np.exp(np.einsum("t,ktn->kn", m, ratios.evaluate(nominal.values[:, part])[1]))
-            for part in np.array_split(
-                np.arange(nominal.n_events), max(1, nominal.n_events // _AT_ONCE)
-            )
-        ],
-        axis=1,
-    )
-    found = []
-    for k, process in enumerate(nominal.process_names):
-        own = nominal.process == k
-        if own.sum() < bins * _FEWEST:
-            continue
-        for variable in variables:
-            row = nominal.names.index(variable)
-            levels = np.linspace(0, 1, bins + 1)
-            levels[0], levels[-1] = _OUTER, 1 - _OUTER
-            edges = np.unique(np.quantile(nominal.values[row, own], levels))
-            if len(edges) < 2:
+    nominal = _Nominal.of(ratios, pool.labelled(max_rows=max_rows), off)
+    moved = pool.labelled({nuisance: value}, max_rows=max_rows)
+    return nominal.against(moved, nuisance, value, variables, bins)
+
+
+@dataclass(frozen=True)
+class _Nominal:
+    """Events of a region where all nuisances are off, and their learned responses (K, T, n)."""
+
+    ratios: LearnedRatios
+    events: Labelled
+    responses: Float32
+    off: Mapping[str, float]
+
+    @classmethod
+    def of(cls, ratios: LearnedRatios, events: Labelled, off: Mapping[str, float]) -> _Nominal:
+        here = _here(ratios, events)
+        pieces = np.array_split(np.arange(here.n_events), max(1, here.n_events // _AT_ONCE))
+        responses = [ratios.evaluate(here.values[:, part])[1] for part in pieces]
+        return cls(ratios, here, np.concatenate(responses, axis=2), off)
+
+    def against(
+        self,
+        moved: Labelled,
+        nuisance: str,
+        value: float,
+        variables: Sequence[str],
+        bins: int = BINS,
+    ) -> list[ResponseClosure]:
+        """What is learned of a nuisance at a value, against events of the pool moved there."""
+        nominal, there = self.events, _here(self.ratios, moved)
+        p = self.ratios.polynomials
+        m = p.monomials(p.coordinates({**self.off, nuisance: value})).astype(np.float32)
+        response = np.exp(np.einsum("t,ktn->kn", m, self.responses))
+        found = []
+        for k, process in enumerate(nominal.process_names):
+            own = nominal.process == k
+            if own.sum() < bins * _FEWEST:
                 continue
-            about = (ratios.name, process, nuisance, value, variable)
-            found.append(
-                ResponseClosure(
-                    *about, *_in_bins(nominal, moved, k, row, edges.astype(float), response[k])
-                )
-            )
-    return found
+            for variable in variables:
+                row = nominal.names.index(variable)
+                levels = np.linspace(0, 1, bins + 1)
+                levels[0], levels[-1] = _OUTER, 1 - _OUTER
+                edges = np.unique(np.quantile(nominal.values[row, own], levels))
+                if len(edges) < 2:
+                    continue
+                about = (self.ratios.name, process, nuisance, value, variable)
+                parts = _in_bins(nominal, there, k, row, edges.astype(float), response[k])
+                found.append(ResponseClosure(*about, *parts))
+        return found
 
 
 def _here(ratios: LearnedRatios, events: Labelled) -> Labelled:

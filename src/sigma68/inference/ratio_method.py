@@ -19,6 +19,8 @@ from sigma68.inference.density_ratios import RatioLikelihood
 from sigma68.inference.edges import edge_note
 from sigma68.inference.interval_method import IntervalMethod, clipped, named_nuisances
 from sigma68.inference.measurement import BinnedMeasurement
+from sigma68.inference.post_fit_events import EventSample
+from sigma68.inference.ratio_closure import LearnedRatios, of_model
 from sigma68.inference.ratio_model import RatioEvents
 from sigma68.learning.inputs import Inputs
 from sigma68.learning.region_model import RegionModel
@@ -28,6 +30,7 @@ from sigma68.types import Interval, Nuisance, Observation, Prediction
 
 __all__ = ["RatioMethod"]
 
+Floats = npt.NDArray[np.float64]
 _BEYOND: Final = 1.0
 """Standard deviations of a nuisance beyond the reach of the training where a fit may look."""
 
@@ -150,6 +153,42 @@ class RatioMethod(IntervalMethod):
         if events.counts[~counted].any():
             raise FitError("there are events in a bin where none are expected")
         return replace(events, counts=events.counts[counted])
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """The processes, as the measurement has them.
+
+        Raises
+        ------
+        FitError
+            If the method is not trained yet.
+        """
+        return self.measurement.processes
+
+    def sample(self, events: Observation, weights: Floats | None = None) -> EventSample:
+        """The events of unbinned regions with their features, in the order of `events`.
+
+        Simulated ones have `weights`, (n_events,).
+
+        Raises
+        ------
+        FitError, DataError
+            As `events`.
+        """
+        values = self.values_of(events)
+        bins = self.model.bins(values)
+        own = [np.flatnonzero(bins == i) for i in range(len(self.regions.unbinned))]
+        order = np.concatenate(own)
+        ratios = self.events(events)
+        if weights is not None:
+            ratios = replace(ratios, weights=weights[order].astype(np.float64))
+        return EventSample(
+            events.names, np.ascontiguousarray(values[:, order], np.float32), bins[order], ratios
+        )
+
+    def learned_ratios(self) -> list[LearnedRatios]:
+        """What was learned, region by region (see `ratio_closure.LearnsRatios`)."""
+        return of_model(self.model)
 
     def predict(self, observation: Observation) -> Prediction:
         """The profile-likelihood interval and fitted nuisances.

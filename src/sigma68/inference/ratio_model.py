@@ -161,11 +161,16 @@ class RatioModel(FitVector):
 
     def log_ratios(self, point: Floats, events: RatioEvents) -> Floats:
         """The logarithm of R at each event, (N,), in plain NumPy."""
+        ratio: Floats = np.log(self.component_ratios(point, events).sum(axis=0))
+        return ratio
+
+    def component_ratios(self, point: Floats, events: RatioEvents) -> Floats:
+        """What each component adds to R at each event, (K, N)."""
         values = self._values(np.asarray(point, np.float64))
         m = self.polynomials.monomials(self.polynomials.coordinates(values))
         response = np.exp(np.einsum("t,ktn->kn", m, events.responses.astype(np.float64)))
-        ratio: Floats = np.log(self.factors.scales(values) @ (events.shares * response))
-        return ratio
+        ratios: Floats = self.factors.scales(values)[:, None] * events.shares * response
+        return ratios
 
     def scores(self, point: Floats, events: RatioEvents) -> Float32:
         """Derivatives of ln R by the vector at a point (P,), at each event, (P, N).

@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from sigma68.types import Nuisance, Parameter
+from sigma68.types import LEVEL, Nuisance, Parameter
 
-__all__ = ["FARTHEST", "Fit", "FitVector", "covariance_of"]
+__all__ = ["FARTHEST", "Fit", "FitVector", "ProfiledLikelihood", "covariance_of"]
 
 Floats = npt.NDArray[np.float64]
+Data = TypeVar("Data", contravariant=True)
 
 FARTHEST = 8.0
 """Standard deviations of a prior, where nothing else limits a nuisance."""
@@ -40,6 +42,51 @@ class Fit:
         """Standard errors from the Hessian, (P,)."""
         errors: Floats = np.sqrt(np.diag(self.covariance))
         return errors
+
+
+class ProfiledLikelihood(Protocol[Data]):
+    """-2 ln L of data, counts or events, as a function of the vector: what diagnostics are made of."""
+
+    @property
+    def parameter(self) -> Parameter: ...
+    @property
+    def profiled(self) -> tuple[Nuisance, ...]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def lower(self) -> Floats: ...
+    @property
+    def upper(self) -> Floats: ...
+
+    def value(self, point: Floats, observed: Data, /) -> float:
+        """-2 ln L at a vector (P,)."""
+        ...
+
+    def derivatives(self, point: Floats, observed: Data, /) -> tuple[float, Floats, Floats]:
+        """-2 ln L, gradient (P,) and Hessian (P, P)."""
+        ...
+
+    def fit(
+        self,
+        observed: Data,
+        held: Mapping[str, float] | None = None,
+        start: Floats | None = None,
+        /,
+    ) -> Fit:
+        """The minimum, with the names in `held` kept at their values."""
+        ...
+
+    def interval(self, observed: Data, level: float = LEVEL, /) -> tuple[Fit, float, float]:
+        """The minimum and both ends of the profile-likelihood interval."""
+        ...
+
+    def known(self, observed: Data, fit: Fit, /) -> ProfiledLikelihood[Data]:
+        """The likelihood that takes the simulation, as it fits best, for exact."""
+        ...
+
+    def nuisance_values(self, fit: Fit, /) -> dict[str, tuple[float, float]]:
+        """Each profiled nuisance's value and error in its own unit."""
+        ...
 
 
 class FitVector:

@@ -16,6 +16,7 @@ from sigma68.files import make_folder
 from sigma68.inference.factors import Factors
 from sigma68.inference.measurement import process_factors
 from sigma68.inference.profile_method import ProfileMethod
+from sigma68.inference.ratio_closure import LearnedRatios, of_network
 from sigma68.inference.ratio_model import RatioEvents, RatioModel
 from sigma68.learning.binning import BinChoice
 from sigma68.learning.files import read_bytes, read_document, write_bytes, write_document
@@ -242,6 +243,16 @@ class Nsbi(ProfileMethod):
         scores = self.scores(values)
         observables = np.concatenate([scores, (self.efficient @ scores)[None]])
         return self.partition.cells(observables).astype(np.float32)
+
+    def learned_ratios(self) -> list[LearnedRatios]:
+        """What was learned (see `ratio_closure.LearnsRatios`).
+
+        Raises
+        ------
+        FitError
+            If the method is not trained yet.
+        """
+        return [of_network(self._trained(), self.inputs)]
 
     @cached_property
     def model(self) -> RatioModel:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sigma68.files import make_folder, replacing, write_json
 from sigma68.inference.binned import BinnedLikelihood
-from sigma68.inference.fit_summary import FitSummary
+from sigma68.inference.density_ratios import RatioLikelihood
+from sigma68.inference.fit_summary import BinnedSummary, EventSummary, FitSummary
 from sigma68.inference.interchange import pyhf_workspace
+from sigma68.inference.ratio_closure import Closure
 from sigma68.report import fit_figures as figures
+from sigma68.report.closure import closure_document, closure_figures, closure_rows
 from sigma68.report.run import page_template, write_figure
 from sigma68.report.sections import ReportFigure
 from sigma68.report.words import number
-from sigma68.types import Nuisance, Parameter
+from sigma68.types import Feature, Nuisance, Parameter
 
 __all__ = ["DOUBTFUL", "write_fit_report"]
 
@@ -25,14 +28,17 @@ DOUBTFUL = 0.01
 def write_fit_report(
     out: Path,
     summary: FitSummary,
-    likelihood: BinnedLikelihood,
+    likelihood: BinnedLikelihood | RatioLikelihood,
     components: Sequence[str],
     about: Mapping[str, str],
+    *,
+    features: Sequence[Feature] = (),
+    closure: Closure | None = None,
 ) -> Path:
-    """Write fit.html, fit.json, workspace.json and figures/ into the folder `out`; the page's path.
+    """Write fit.html, fit.json and figures/ into the folder `out`; the page's path.
 
-    The same fit gives the same bytes. workspace.json is a pyhf workspace of the fitted counts,
-    expanded around the fit (see `sigma68.inference.interchange`).
+    The same fit gives the same bytes. Beside a fit to counts lies workspace.json, a pyhf workspace
+    of these, expanded around the fit (see `sigma68.inference.interchange`).
 
     Parameters
     ----------
@@ -40,6 +46,10 @@ def write_fit_report(
         Names of the likelihood's components.
     about
         What was fitted, in rows of a name and a few words.
+    features
+        The task's, whose labels stand on axes.
+    closure
+        Checks of what the method has learned.
 
     Raises
     ------
@@ -47,45 +57,53 @@ def write_fit_report(
         If something cannot be written.
     """
     make_folder(out / "figures")
+    by_name = {feature.name: feature for feature in features}
     document = {"about": dict(about), "components": list(components), **summary.to_json()}
+    if closure is not None:
+        document["closure"] = closure_document(closure)
     write_json(out / "fit.json", document, indent=1)
-    workspace = pyhf_workspace(likelihood, summary.bins.counts, components, around=summary.fit)
-    write_json(out / "workspace.json", workspace, indent=1)
-    shown = [
-        {k: getattr(figure, k) for k in ("title", "caption", "alt", "wide")}
-        | write_figure(figure, out / "figures")
-        for figure in _figures(summary, likelihood, components)
-    ]
+    if isinstance(summary, BinnedSummary) and isinstance(likelihood, BinnedLikelihood):
+        workspace = pyhf_workspace(likelihood, summary.bins.counts, components, around=summary.fit)
+        write_json(out / "workspace.json", workspace, indent=1)
     page = page_template("fit.html").render(
         label=likelihood.parameter.name,
         verdict=_verdict(summary),
         about=about,
         tiles=_tiles(summary),
-        figures=shown,
+        figures=_drawn(_figures(summary, likelihood, components, by_name), out),
         parts=_parts(summary),
         nuisances=_nuisances(summary, likelihood),
+        closure=None if closure is None else f"{closure.n_events:,}",
+        closure_figures=[] if closure is None else _drawn(closure_figures(closure, by_name), out),
+        closure_rows=[] if closure is None else closure_rows(closure),
+        workspace=isinstance(summary, BinnedSummary),
     )
     with replacing(out / "fit.html") as part:
         part.write_text(page, encoding="utf-8")
     return out / "fit.html"
 
 
+def _drawn(given: Iterable[ReportFigure], out: Path) -> list[dict[str, Any]]:
+    return [
+        {k: getattr(figure, k) for k in ("title", "caption", "alt", "wide")}
+        | write_figure(figure, out / "figures")
+        for figure in given
+    ]
+
+
 def _figures(
-    summary: FitSummary, likelihood: BinnedLikelihood, components: Sequence[str]
+    summary: FitSummary,
+    likelihood: BinnedLikelihood | RatioLikelihood,
+    components: Sequence[str],
+    features: Mapping[str, Feature],
 ) -> Iterator[ReportFigure]:
     known: tuple[Parameter | Nuisance, ...] = (likelihood.parameter, *likelihood.profiled)
     labels = {p.name: p.label or p.name for p in known}
-    p, g = summary.parameter, summary.goodness
-    yield ReportFigure(
-        "post_fit",
-        "Bins after the fit",
-        "Components stacked from the smallest; points are counts with central Poisson intervals. "
-        "The hatched band is the error of the fit: nuisances with their correlations, and the "
-        "finite simulation.",
-        f"Stack of {', '.join(components)} in {len(summary.bins.counts)} bins with the counts.",
-        lambda: figures.post_fit_figure(summary.bins, components),
-        wide=True,
-    )
+    p = summary.parameter
+    if isinstance(summary, BinnedSummary):
+        yield from _of_bins(summary, components)
+    if isinstance(summary, EventSummary):
+        yield from _of_events(summary, components, features)
     if summary.pulls.names:
         yield ReportFigure(
             "pulls_and_impacts",
@@ -105,14 +123,6 @@ def _figures(
         f"Correlation matrix of {', '.join(summary.correlation.names)}.",
         lambda: figures.fit_correlation_figure(summary.correlation, labels),
     )
-    yield ReportFigure(
-        "goodness",
-        "Goodness of fit",
-        "The likelihood ratio to a model that predicts every count. The shaded tail is the "
-        "probability of a worse fit.",
-        f"Statistic {g.value:.1f} for {g.degrees} degrees of freedom, p = {g.probability:.2g}.",
-        lambda: figures.goodness_figure(g, summary.toys),
-    )
     for scan in summary.scans:
         name = labels[scan.name]
         title = name if scan.name == p else f"z of {name}"
@@ -125,16 +135,67 @@ def _figures(
         )
 
 
+def _of_bins(summary: BinnedSummary, components: Sequence[str]) -> Iterator[ReportFigure]:
+    g = summary.goodness
+    yield ReportFigure(
+        "post_fit",
+        "Bins after the fit",
+        "Components stacked from the smallest; points are counts with central Poisson intervals. "
+        "The hatched band is the error of the fit: nuisances with their correlations, and the "
+        "finite simulation.",
+        f"Stack of {', '.join(components)} in {len(summary.bins.counts)} bins with the counts.",
+        lambda: figures.post_fit_figure(summary.bins, components),
+        wide=True,
+    )
+    yield ReportFigure(
+        "goodness",
+        "Goodness of fit",
+        "The likelihood ratio to a model that predicts every count. The shaded tail is the "
+        "probability of a worse fit.",
+        f"Statistic {g.value:.1f} for {g.degrees} degrees of freedom, p = {g.probability:.2g}.",
+        lambda: figures.goodness_figure(g, summary.toys),
+    )
+
+
+def _of_events(
+    summary: EventSummary, components: Sequence[str], features: Mapping[str, Feature]
+) -> Iterator[ReportFigure]:
+    for shown in summary.distributions:
+        feature = features.get(shown.feature)
+        unit = f" [{feature.unit}]" if feature is not None and feature.unit else ""
+        axis = (shown.feature if feature is None else feature.label or feature.name) + unit
+        yield ReportFigure(
+            f"post_fit_{shown.feature}",
+            f"{shown.feature} after the fit",
+            "Events that are fitted one by one, in all their regions. Components are simulated "
+            "events weighted with the fitted density ratios, stacked from the smallest; points are "
+            "the observed ones. The hatched band is the error of the fit and of the simulation.",
+            f"Stack of {', '.join(components)} over {shown.feature} with the observed events.",
+            lambda shown=shown, axis=axis: figures.post_fit_figure(  # type: ignore[misc]
+                shown.bins, components, shown.edges, axis
+            ),
+        )
+
+
 def _verdict(summary: FitSummary) -> dict[str, Any]:
-    """Whether the fit describes the counts, in words."""
-    p = summary.goodness.probability if summary.toys is None else summary.toys.probability
-    source = "chi-square" if summary.toys is None else f"{len(summary.toys.values):,} toys"
-    sentences = [f"Probability of a worse fit: {p:.2g} ({source})."]
+    """Whether the fit describes what is observed, in words."""
+    sentences = []
     at_limit = [
         name for name, at in zip(summary.pulls.names, summary.pulls.at_limit, strict=True) if at
     ]
     if at_limit:
         sentences.append(f"At a limit of its range: {', '.join(at_limit)}.")
+    if not isinstance(summary, BinnedSummary):
+        sentences.insert(
+            0,
+            "A likelihood of single events has no goodness of fit: look at what features are "
+            "distributed like after the fit.",
+        )
+        headline = f"{summary.parameter} lies between {summary.lower:.3f} and {summary.upper:.3f}"
+        return {"headline": headline, "mood": "neutral", "sentences": sentences}
+    p = summary.goodness.probability if summary.toys is None else summary.toys.probability
+    source = "chi-square" if summary.toys is None else f"{len(summary.toys.values):,} toys"
+    sentences.insert(0, f"Probability of a worse fit: {p:.2g} ({source}).")
     doubtful = p < DOUBTFUL
     if doubtful:
         sentences.append("Something is in the counts that the model does not know.")
@@ -146,7 +207,7 @@ def _verdict(summary: FitSummary) -> dict[str, Any]:
 
 def _tiles(summary: FitSummary) -> list[dict[str, str]]:
     s, b = summary, summary.breakdown
-    return [
+    tiles = [
         {
             "name": s.parameter,
             "value": f"{s.fit.best[0]:.3f} ± {s.fit.errors[0]:.3f}",
@@ -157,12 +218,16 @@ def _tiles(summary: FitSummary) -> list[dict[str, str]]:
             "value": f"{s.lower:.3f} to {s.upper:.3f}",
             "note": f"profile likelihood, {100 * s.level:.2f}%",
         },
-        {
-            "name": "−2 ln L",
-            "value": number(s.goodness.value),
-            "note": f"{s.goodness.degrees} degrees of freedom",
-        },
     ]
+    if isinstance(s, BinnedSummary):
+        tiles.append(
+            {
+                "name": "−2 ln L",
+                "value": number(s.goodness.value),
+                "note": f"{s.goodness.degrees} degrees of freedom",
+            }
+        )
+    return tiles
 
 
 def _parts(summary: FitSummary) -> list[tuple[str, str]]:
@@ -172,7 +237,9 @@ def _parts(summary: FitSummary) -> list[tuple[str, str]]:
     return [(name, f"{part:.4f}") for name, part in sorted(parts.items(), key=lambda x: -x[1])]
 
 
-def _nuisances(summary: FitSummary, likelihood: BinnedLikelihood) -> list[tuple[str, ...]]:
+def _nuisances(
+    summary: FitSummary, likelihood: BinnedLikelihood | RatioLikelihood
+) -> list[tuple[str, ...]]:
     values = likelihood.nuisance_values(summary.fit)
     rows: list[tuple[str, ...]] = []
     for i, name in enumerate(summary.pulls.names):

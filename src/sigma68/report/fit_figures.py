@@ -178,13 +178,19 @@ def _whole(value: float) -> str:
     return str(round(value)).replace("-", "−")
 
 
-def post_fit_figure(bins: PostFit, components: Sequence[str]) -> Figure:
+def post_fit_figure(
+    bins: PostFit, components: Sequence[str], edges: Floats | None = None, axis: str = "Bin"
+) -> Figure:
     """Fitted components on top of each other, the counts, and below the counts over the fit.
 
-    Components are ordered by size, the smallest below, so that the logarithmic axis shows all.
+    Components are ordered by size, the smallest below, so that the logarithmic axis shows all. Bins
+    are numbered, unless they have `edges` (J + 1,) on an `axis` of this title.
     """
     j = bins.after.shape[1]
-    edges = np.arange(j + 1) + 0.5
+    numbered = edges is None
+    if edges is None:
+        edges = np.arange(j + 1) + 0.5
+    centres = 0.5 * (edges[1:] + edges[:-1])
     total = bins.after.sum(axis=0)
     with styled():
         figure = new_figure(6.4, 5.6)
@@ -200,19 +206,20 @@ def post_fit_figure(bins: PostFit, components: Sequence[str]) -> Figure:
         _band(upper, edges, total, bins.after_error, "error of the fit")
         before = bins.before.sum(axis=0)
         upper.stairs(before, edges, color="black", ls="--", lw=1.2, label="before the fit")
-        _points(upper, bins.counts, np.ones(j), "counts")
+        _points(upper, centres, bins.counts, np.ones(j), "counts")
         _log_limits(upper, bins, total)
         upper.set_ylabel("Events per bin")
         upper.legend(loc="upper right", ncols=3, frameon=False)
         _band(lower, edges, np.ones(j), bins.after_error / total)
         lower.stairs(before / total, edges, baseline=None, color="black", ls="--", lw=1.2)
         lower.axhline(1, color=GREY, lw=0.8)
-        _points(lower, bins.counts, total)
+        _points(lower, centres, bins.counts, total)
         lower.set_ylabel("counts / fit")
-        lower.set_xlabel("Bin")
+        lower.set_xlabel(axis)
         lower.set_xlim(edges[0], edges[-1])
         _ratio_limits(lower, bins, total, before)
-        lower.xaxis.get_major_locator().set_params(integer=True)
+        if numbered:
+            lower.xaxis.get_major_locator().set_params(integer=True)
         for axes in (upper, lower):
             axes.tick_params(axis="x", which="minor", length=0)
         figure.align_ylabels()
@@ -244,9 +251,9 @@ def _poisson_errors(counts: Floats) -> Floats:
     return np.stack([counts - low, high - counts])
 
 
-def _points(axes: Axes, counts: Floats, over: Floats, label: str | None = None) -> None:
+def _points(axes: Axes, x: Floats, counts: Floats, over: Floats, label: str | None = None) -> None:
     axes.errorbar(
-        np.arange(len(counts)) + 1,
+        x,
         counts / over,
         _poisson_errors(counts) / over,
         fmt="o",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["response_figure", "share_figure"]
 
-_COLUMNS = 4
+_COLORS = ((BLUE, SKY), (VERMILION, "#F0B58A"))
 _LEAST = 1e-6
 
 
@@ -43,37 +43,33 @@ def response_figure(
 ) -> Figure:
     """Events of a process over those with nuisances off: counted ones, and what is learned of them.
 
-    A panel per variable; `closures` are of one region, process and nuisance, at one value or two.
-    `features` give the axes their titles.
+    A row per process and a column per variable; `closures` are of one region and nuisance, at one
+    value or two. `features` give the axes their titles.
     """
     variables = list(dict.fromkeys(c.variable for c in closures))
-    columns = min(len(variables), _COLUMNS)
-    rows = -(-len(variables) // columns)
+    processes = list(dict.fromkeys(c.process for c in closures))
     values = list(dict.fromkeys(c.value for c in closures))
     with styled():
-        figure = new_figure(max(5.4, 2.9 * columns), 2.4 * rows + 0.7)
-        panels = figure.subplots(rows, columns, squeeze=False)
-        for axes, variable in zip(panels.flat, variables, strict=False):
-            for color, band, value in zip(
-                (BLUE, VERMILION), (SKY, "#F0B58A"), values, strict=False
-            ):
-                for closure in closures:
-                    if (closure.variable, closure.value) == (variable, value):
-                        _response(axes, closure, color, band)
-            axes.axhline(1.0, color=GREY, lw=0.8, ls=":")
+        figure = new_figure(max(5.4, 2.9 * len(variables)), 2.1 * len(processes) + 0.8)
+        panels = figure.subplots(len(processes), len(variables), squeeze=False)
+        for closure in closures:
+            axes = panels[processes.index(closure.process), variables.index(closure.variable)]
+            color, band = _COLORS[values.index(closure.value) % len(_COLORS)]
+            _response(axes, closure, color, band)
+        for row, process in zip(panels, processes, strict=True):
+            row[0].set_ylabel(f"{process}\nmoved / nominal")
+            for axes in row:
+                axes.axhline(1.0, color=GREY, lw=0.8, ls=":")
+                axes.locator_params(axis="both", nbins=4)
+        for axes, variable in zip(panels[-1], variables, strict=True):
             feature = (features or {}).get(variable)
             unit = f" [{feature.unit}]" if feature is not None and feature.unit else ""
             label = variable if feature is None else feature.label or variable
             axes.set_xlabel(f"{label}{unit}")
-            axes.locator_params(axis="x", nbins=4)
-        for axes in list(panels.flat)[len(variables) :]:
-            axes.set_axis_off()
-        for axes in panels[:, 0]:
-            axes.set_ylabel("Moved / nominal")
         handles, labels = panels.flat[0].get_legend_handles_labels()
-        first = closures[0]
-        figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False)
-        figure.suptitle(f"{first.process}, {first.region}", x=0.99, ha="right", fontsize="medium")
+        figure.legend(handles, labels, loc="outside lower left", ncols=4, frameon=False)
+        figure.suptitle(closures[0].region, x=0.99, ha="right", fontsize="medium")
+        figure.align_ylabels()
     return figure
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["N_RESAMPLES", "is_for_results", "resampled_scores", "scored"]
 
 N_RESAMPLES = 1000
+_TRIES = 20
+"""Resamples that are drawn at most for one that has a score."""
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -100,23 +102,34 @@ def resampled_scores(
 ) -> FloatArray:
     """The score on resampled observations, (n_resamples,): the same ones for the same number of them.
 
-    Two submissions to one phase can be compared resample by resample.
+    Two submissions to one phase can be compared resample by resample. One that has no score, as when
+    it holds one kind of maps only, is drawn again: that is up to the truths, so for all alike.
 
     Raises
     ------
     DataError
-        If a resample gives no score.
+        If hardly any resample has a score.
     """
     n = len(next(iter(truths.values())))
     draw = stream("score", "bootstrap of results", 0, n).generator()
-    scores = np.empty(n_resamples)
-    for i in range(n_resamples):
+
+    def of_one() -> float:
         drawn = draw.integers(0, n, n)
-        scores[i] = task.score_results(
+        return task.score_results(
             {name: column[drawn] for name, column in answers.items()},
             {name: column[drawn] for name, column in truths.items()},
         ).value
-    return scores
+
+    scores: list[float] = []
+    left = _TRIES * n_resamples
+    while len(scores) < n_resamples:
+        left -= 1
+        try:
+            scores.append(of_one())
+        except DataError:
+            if left <= 0:
+                raise
+    return np.array(scores)
 
 
 def _asked(session: Session, held: Lease) -> _Asked | None:

@@ -19,6 +19,7 @@ __all__ = [
     "INVARIANTS",
     "IS_SIGNAL",
     "LUMINOSITY_FB",
+    "MAIN_FEATURES",
     "PRIMARIES",
     "PROCESSES",
     "PROCESS_LABELS",
@@ -79,6 +80,13 @@ FEATURE_TABLE: Final[tuple[Feature, ...]] = _PRIMARY_TABLE + _DERIVED_TABLE
 PRIMARIES: Final[tuple[str, ...]] = tuple(feature.name for feature in _PRIMARY_TABLE)
 DERIVED: Final[tuple[str, ...]] = tuple(feature.name for feature in _DERIVED_TABLE)
 FEATURES: Final[tuple[str, ...]] = PRIMARIES + DERIVED
+MAIN_FEATURES: Final = (
+    "DER_mass_vis",
+    "DER_mass_transverse_met_lep",
+    "DER_pt_h",
+    "DER_sum_pt",
+)
+"""Those that every event has and that the analysis turns on."""
 
 # Positions in FEATURES, for kernels (numba freezes module-level integers into the code).
 LEP_PT: Final = 0

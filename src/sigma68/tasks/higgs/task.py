@@ -9,7 +9,7 @@ from sigma68.protocols import Pool, Pools, Region
 from sigma68.seeds import Stream
 from sigma68.tasks.higgs.analysis import ANALYSIS_REGIONS
 from sigma68.tasks.higgs.nuisance import FACTORS, MU, NUISANCES, check_nuisances, process_scales
-from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES, INVARIANTS
+from sigma68.tasks.higgs.schema import FEATURE_TABLE, FEATURES, INVARIANTS, MAIN_FEATURES
 from sigma68.tasks.higgs.sources import DEFAULT, NAMES, spelled
 from sigma68.types import (
     AnswerKind,
@@ -45,6 +45,7 @@ class Higgs:
     process_factors: Mapping[str, tuple[str, ...]] = FACTORS
     invariants: tuple[Feature, ...] = INVARIANTS
     regions: tuple[Region, ...] = ANALYSIS_REGIONS
+    main_features: tuple[str, ...] = MAIN_FEATURES
     sources: tuple[str, ...] = NAMES
     """Names that `open` knows, beside paths."""
 
