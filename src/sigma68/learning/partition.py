@@ -40,7 +40,7 @@ class PartitionChoice:
     it was chosen with.
     """
 
-    cells: int = 80
+    cells: int = 120
     steps: int = 128
     min_expected: float = 5.0
     min_events: int = 200

@@ -56,7 +56,7 @@ class RatioSettings:
 
     units: int = 128
     hidden_layers: int = 3
-    passes: int = 60
+    passes: int = 30
     batch: int = 2048
     learning_rate: float = 2e-3
     weight_decay: float = 0.01

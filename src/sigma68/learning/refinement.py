@@ -46,9 +46,9 @@ class RefinementSettings:
     share: float = 0.05
     units: int = 384
     hidden_layers: int = 3
-    passes: int = 5
+    passes: int = 8
     copies: int = 12
-    max_rows: int = 8_000_000
+    max_rows: int = 4_000_000
     batch: int = 2048
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
