@@ -158,6 +158,7 @@ def profile_scan(
     *,
     span: float = 3.0,
     points: int = 41,
+    thorough: bool = True,
 ) -> ProfileScan:
     """Scan the parameter or a nuisance.
 
@@ -170,6 +171,9 @@ def profile_scan(
     values
         Where to hold it, z for a nuisance; None for `points` values from `span` errors below the
         minimum to as many above. Nuisances stay in their range.
+    thorough
+        Whether each point is fitted from the usual places too, and not only from the minima of its
+        neighbours: five times the work, which single events make felt.
 
     Raises
     ------
@@ -189,8 +193,8 @@ def profile_scan(
     )
     known = likelihood.known(observed, found)
     others = {n: float(found.best[k]) for k, n in enumerate(likelihood.names) if k > 0 and k != i}
-    profiled = _profile(likelihood, observed, found, [{name: float(v)} for v in at], i)
-    alone = _profile(known, observed, found, [{**others, name: float(v)} for v in at], i)
+    profiled = _profile(likelihood, observed, found, [{name: float(v)} for v in at], i, thorough)
+    alone = _profile(known, observed, found, [{**others, name: float(v)} for v in at], i, False)
     floor = known.fit(observed, {**others, name: best}).value
     return ProfileScan(
         name,
@@ -324,6 +328,7 @@ def _profile(
     found: Fit,
     held: Sequence[Mapping[str, float]],
     i: int,
+    thorough: bool,
 ) -> Floats:
     """Conditional minima along a scan of coordinate `i`, (n,), the lowest that is found of each.
 
@@ -339,7 +344,10 @@ def _profile(
             moved = found.best.copy()
             moved[i] = held[k][likelihood.names[i]]
             try:
-                fit = _lowest_fit(likelihood, observed, held[k], start)
+                if thorough:
+                    fit = _lowest_fit(likelihood, observed, held[k], start)
+                else:
+                    fit = likelihood.fit(observed, held[k], start)
             except FitError:
                 if math.isinf(likelihood.value(moved, observed)):
                     continue

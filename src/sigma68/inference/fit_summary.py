@@ -113,7 +113,7 @@ def summarise_fit(
     if stream is not None and n_toys > 0:
         toys = toy_goodness(likelihood, counts, stream, n_toys)
     return BinnedSummary(
-        **_of_any(likelihood, counts, level),
+        **_of_any(likelihood, counts, level, points=41, thorough=True),
         bins=post_fit(likelihood, counts),
         goodness=goodness(likelihood, counts),
         toys=toys,
@@ -138,14 +138,21 @@ def summarise_events(
     FitError
         If the fit, or one that a diagnostic needs, does not converge.
     """
-    known = _of_any(likelihood, observed.ratios, level)
+    known = _of_any(likelihood, observed.ratios, level, points=25, thorough=False)
     return EventSummary(
         **known,
         distributions=distributions(likelihood, known["fit"], observed, simulated, features),
     )
 
 
-def _of_any(likelihood: ProfiledLikelihood[Data], observed: Data, level: float) -> dict[str, Any]:
+def _of_any(
+    likelihood: ProfiledLikelihood[Data],
+    observed: Data,
+    level: float,
+    *,
+    points: int,
+    thorough: bool,
+) -> dict[str, Any]:
     """What every `FitSummary` holds."""
     fit, lower, upper = likelihood.interval(observed, level)
     return {
@@ -158,7 +165,10 @@ def _of_any(likelihood: ProfiledLikelihood[Data], observed: Data, level: float) 
         "impacts": impacts(likelihood, observed),
         "correlation": correlation(likelihood, observed),
         "breakdown": error_breakdown(likelihood, observed),
-        "scans": tuple(profile_scan(likelihood, observed, name) for name in likelihood.names),
+        "scans": tuple(
+            profile_scan(likelihood, observed, name, points=points, thorough=thorough)
+            for name in likelihood.names
+        ),
     }
 
 
