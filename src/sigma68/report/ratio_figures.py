@@ -101,7 +101,7 @@ def _response(axes: Axes, closure: ResponseClosure, color: str, band: str) -> No
         return np.append(values, values[-1])
 
     axes.fill_between(
-        closure.edges, ends(low), ends(high), step="post", color=band, lw=0,
+        closure.edges, ends(low), ends(high), step="post", color=band, alpha=0.6, lw=0,
         label=f"simulation, {what}",
     )  # fmt: skip
     axes.step(closure.edges, ends(closure.learned), where="post", color=color, label="learned")
