@@ -42,6 +42,7 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "passes": 2,
         "units": 16,
         "cells": 12,
+        "points": 3,
         "refined_units": 16,
         "refined_passes": 1,
         "refined_copies": 1,

@@ -81,6 +81,9 @@ class Nsbi(ProfileMethod):
     max_train_rows, max_moved_rows, max_cell_rows
         At most so many events are used to train the network of all events, to measure what nuisances
         do, and to choose cells; None for all.
+    points
+        Of the nuisances, at which responses are learned together, in memory. Learned one after the
+        other, the last ones count too much.
     cells, steps
         See `sigma68.learning.partition.PartitionChoice`.
     units, hidden_layers, passes, batch, learning_rate, weight_decay, patience, reach, taught, seed,
@@ -106,6 +109,7 @@ class Nsbi(ProfileMethod):
         max_cell_rows: int | None = 1_000_000,
         cells: int = PartitionChoice.cells,
         steps: int = PartitionChoice.steps,
+        points: int = 16,
         units: int = RatioSettings.units,
         hidden_layers: int = RatioSettings.hidden_layers,
         passes: int = RatioSettings.passes,
@@ -134,6 +138,7 @@ class Nsbi(ProfileMethod):
             bins=BinChoice(),
         )
         self.max_cell_rows = max_cell_rows
+        self.points = points
         self.partition_choice = PartitionChoice(cells=cells, steps=steps)
         self.network_settings = RatioSettings(
             units=units,
@@ -180,14 +185,19 @@ class Nsbi(ProfileMethod):
         if self.checkpoint is not None:
             make_folder(self.checkpoint)
             places = [self.checkpoint / _NETWORK, self.checkpoint / _REFINEMENT]
-        ratios = train_ratios(
-            events, moving, self.inputs, self.network_settings, progress, places[0]
-        )
+        settings, together = self.network_settings, self.points
+        ratios = train_ratios(events, moving, self.inputs, settings, progress, places[0], together)
         signals = self._signals(self.factors)
         if self.refinement_settings.share > 0 and signals:
-            settings = self.refinement_settings
             refinement = train_refinement(
-                events, moving, self.inputs, ratios, signals, settings, progress, places[1]
+                events,
+                moving,
+                self.inputs,
+                ratios,
+                signals,
+                self.refinement_settings,
+                progress,
+                places[1],
             )
             ratios = replace(ratios, refinement=refinement)
         self.ratios = ratios
@@ -329,6 +339,7 @@ class Nsbi(ProfileMethod):
             **self.shared_settings(),
             "max_train_rows": self.network_settings.max_rows,
             "max_cell_rows": self.max_cell_rows,
+            "points": self.points,
             "cells": self.partition_choice.cells,
             "steps": self.partition_choice.steps,
             **{name: network[name] for name in _OF_NETWORK},
