@@ -18,6 +18,7 @@ class Quick:
     passes: int = 40
     patience: int = 3
     learning_rate: float = 0.05
+    orthogonal_rate: float = 0.0
     weight_decay: float = 0.0
     averaging: float = 0.5
 

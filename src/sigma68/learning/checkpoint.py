@@ -21,7 +21,7 @@ from sigma68.learning.files import write_bytes
 
 __all__ = ["Progressed", "read_checkpoint", "write_checkpoint"]
 
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ def write_checkpoint(
     path: Path,
     key: str,
     networks: Mapping[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
+    optimisers: Mapping[str, torch.optim.Optimizer],
     progressed: Progressed,
 ) -> None:
-    """Write networks, by their names, the optimiser of one and how far it is.
+    """Write networks and the optimisers of one, by their names, and how far it is.
 
     Raises
     ------
@@ -53,8 +53,9 @@ def write_checkpoint(
         for name, network in networks.items()
         for part, value in network.state_dict().items()
     }
-    for i, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{i}/{part}": value for part, value in state.items()}
+    for name, optimiser in optimisers.items():
+        for i, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{name}/{i}/{part}": value for part, value in state.items()}
     header = {"format": _FORMAT, "key": key, "progressed": json.dumps(asdict(progressed))}
     write_bytes(path, save(tensors, header))
 
@@ -63,9 +64,9 @@ def read_checkpoint(
     path: Path,
     key: str,
     networks: Mapping[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
+    optimisers: Mapping[str, torch.optim.Optimizer],
 ) -> Progressed | None:
-    """Put the networks and the optimiser where they were; None if there is no such checkpoint.
+    """Put the networks and the optimisers where they were; None if there is no such checkpoint.
 
     A checkpoint of other settings or data is none; it will be written over.
 
@@ -85,9 +86,10 @@ def read_checkpoint(
         progressed = Progressed(**json.loads(header["progressed"]))
         for name, network in networks.items():
             network.load_state_dict(_under(tensors, f"{name}/"))
-        whole = optimiser.state_dict()
-        whole["state"] = _states(_under(tensors, "optimiser/"))
-        optimiser.load_state_dict(whole)
+        for name, optimiser in optimisers.items():
+            whole = optimiser.state_dict()
+            whole["state"] = _states(_under(tensors, f"optimiser/{name}/"))
+            optimiser.load_state_dict(whole)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(
             f"the checkpoint {path} is damaged ({error}): remove it to train from the beginning"

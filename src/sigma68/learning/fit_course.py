@@ -1,7 +1,7 @@
 """One course of training (extra `torch`): passes over events until they bring nothing more.
 
-Adam with decoupled weight decay, a learning rate that rises and then falls, a limit on gradients, a
-running mean of the weights, and a stop by the loss of events kept out. What is learned is given:
+A learning rate that rises and then falls, a running mean of the weights, and a stop by the loss of
+events kept out; steps are those of `optimiser`. What is learned is given:
 the losses of a pass, and the loss that the course stops by. After every pass the whole state goes
 into a checkpoint, so that a course that was killed goes on as if it had never stopped.
 
@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from sigma68.learning.checkpoint import Progressed, read_checkpoint, write_checkpoint
 from sigma68.learning.fit_network import follow
+from sigma68.learning.optimiser import Optimiser
 from sigma68.protocols import Progress
 
 __all__ = ["Course", "CourseSettings", "device_here"]
 
 _RISING = 0.1  # of the steps, while the learning rate rises
-_LONGEST = 1.0  # gradient of a step
 
 
 class CourseSettings(Protocol):
@@ -39,6 +39,8 @@ class CourseSettings(Protocol):
     def patience(self) -> int: ...
     @property
     def learning_rate(self) -> float: ...
+    @property
+    def orthogonal_rate(self) -> float: ...
     @property
     def weight_decay(self) -> float: ...
     @property
@@ -56,7 +58,7 @@ class Course:
     steps
         Steps in a pass.
     settings
-        Passes at most, patience, learning rate, weight decay, running mean.
+        Passes at most, patience, learning rates, weight decay, running mean.
     losses
         Of a network and the number of a pass: the loss of each step, taken one at a time, since
         the network moves between two of them.
@@ -84,14 +86,14 @@ class Course:
         """
         settings, mean, best = self.settings, copy.deepcopy(net), copy.deepcopy(net)
         networks = {"net": net, "mean": mean, "best": best}
-        optimiser = torch.optim.AdamW(
-            net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        optimiser = Optimiser.of(
+            net, settings.learning_rate, settings.orthogonal_rate, settings.weight_decay
         )
         now = Progressed(0, 0, math.inf, 0)
         if checkpoint is not None:
-            now = read_checkpoint(checkpoint, key, networks, optimiser) or now
+            now = read_checkpoint(checkpoint, key, networks, optimiser.parts) or now
         while now.passes < settings.passes and now.since <= settings.patience:
-            taken = self._pass(net, mean, optimiser, now, progress)
+            taken = self._pass(mean, optimiser, now, progress)
             loss = self.checked(mean)
             better = loss < now.best_loss
             if better:
@@ -99,30 +101,24 @@ class Course:
             since = 0 if better else now.since + 1
             now = Progressed(now.passes + 1, taken, min(loss, now.best_loss), since)
             if checkpoint is not None:
-                write_checkpoint(checkpoint, key, networks, optimiser, now)
+                write_checkpoint(checkpoint, key, networks, optimiser.parts, now)
         if progress is not None:
             progress(self.what, 1.0)
         return best
 
     def _pass(
         self,
-        net: nn.Sequential,
         mean: nn.Sequential,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Optimiser,
         now: Progressed,
         progress: Progress | None,
     ) -> int:
         """One pass over the events; the steps taken since the beginning."""
         settings, total, taken = self.settings, self.settings.passes * self.steps, now.taken
-        for loss in self.losses(net, now.passes):
-            for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate * _rate_at(taken / total)
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(net.parameters(), _LONGEST)
-            optimiser.step()
+        for loss in self.losses(optimiser.net, now.passes):
+            optimiser.step(loss, _rate_at(taken / total))
             taken += 1
-            follow(mean, net, min(settings.averaging, (1 + taken) / (10 + taken)))
+            follow(mean, optimiser.net, min(settings.averaging, (1 + taken) / (10 + taken)))
             if progress is not None:
                 progress(self.what, taken / total)
         return taken

@@ -204,7 +204,7 @@ class _Training:
         )
         found = None
         if checkpoint is not None:
-            found = read_checkpoint(checkpoint, self.key, networks, optimiser)
+            found = read_checkpoint(checkpoint, self.key, networks, {"adam": optimiser})
         at = found or Progressed(0, 0, math.inf, 0)
         while at.passes < settings.passes and at.since <= settings.patience:
             taken = self._pass(net, mean, optimiser, at, progress)
@@ -219,7 +219,7 @@ class _Training:
             since = 0 if better else at.since + 1
             at = Progressed(at.passes + 1, taken, min(now, at.best_loss), since)
             if checkpoint is not None:
-                write_checkpoint(checkpoint, self.key, networks, optimiser, at)
+                write_checkpoint(checkpoint, self.key, networks, {"adam": optimiser}, at)
         self._polish(best)
         if progress is not None:
             progress("training the network of images", 1.0)

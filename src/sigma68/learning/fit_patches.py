@@ -33,7 +33,10 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """How a network of pieces is trained: the `widths` of its hidden layers, the middle one the code."""
+    """How a network of pieces is trained: the `widths` of its hidden layers, the middle one the code.
+
+    All steps are Adam's, as what is said of these networks was measured with.
+    """
 
     widths: Sequence[int]
     passes: int
@@ -43,6 +46,7 @@ class PatchSettings:
     averaging: float
     patience: int
     seed: int
+    orthogonal_rate: float = 0.0
 
 
 def train_patches(

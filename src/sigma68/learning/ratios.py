@@ -46,7 +46,8 @@ class RatioSettings:
     decoupled weight decay at a learning rate that rises and falls. What is kept is a running mean
     of the weights, at the pass with the lowest loss on `validation_share` of the hard events, which
     ends the training when it has not improved for `patience` passes. `emphasis` multiplies the loss
-    of the responses, which is small where nuisances do little.
+    of the responses, which is small where nuisances do little. They are learned from events that
+    scatter, and do better without the orthogonal steps of `optimiser.Optimiser` (`orthogonal_rate`).
 
     `taught`: where a pool knows the densities of its events, these are what the network learns the
     shares from, rather than from which process an event happens to be of. `threads` apply the
@@ -59,6 +60,7 @@ class RatioSettings:
     passes: int = 30
     batch: int = 2048
     learning_rate: float = 2e-3
+    orthogonal_rate: float = 0.0
     weight_decay: float = 0.01
     averaging: float = 0.998
     validation_share: float = 0.1

@@ -39,18 +39,20 @@ class RefinementSettings:
     none. Where the pool knows the densities of events, at most `copies` of the events are learned
     from, the first as they are, each other one moved to another point of the nuisances: what the
     densities are there, where all nuisances are off, is as much worth knowing, and no event is seen
-    often. No more than `max_rows` chosen events are learned from. The other settings are those of
-    `ratios.RatioSettings`.
+    often. No more than `max_rows` chosen events are learned from. Matrices take steps of Muon, at
+    most at `orthogonal_rate` (`optimiser.Optimiser`), the rest those of Adam. The other settings are
+    those of `ratios.RatioSettings`.
     """
 
-    share: float = 0.05
+    share: float = 0.02
     units: int = 384
     hidden_layers: int = 3
-    passes: int = 8
+    passes: int = 12
     copies: int = 12
     max_rows: int = 4_000_000
     batch: int = 2048
     learning_rate: float = 1.5e-3
+    orthogonal_rate: float = 0.03
     weight_decay: float = 0.01
     averaging: float = 0.998
     validation_share: float = 0.1
