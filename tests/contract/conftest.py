@@ -43,6 +43,7 @@ QUICKLY: dict[str, dict[str, Any]] = {
         "units": 16,
         "cells": 12,
         "points": 3,
+        "refined": 0.05,
         "refined_units": 16,
         "refined_passes": 1,
         "refined_copies": 1,
