@@ -130,7 +130,7 @@ def test_it_comes_back_from_its_parts() -> None:
     second = refined(taught=True).refinement
     assert second is not None
     content, document = second.network.to_bytes(), second.to_json()
-    again = Refinement.from_parts(content, document, INPUTS.names, 2, 1)
+    again = Refinement.from_parts(content, document, INPUTS.names, 2, 1, rounded=True)
     assert again.to_json() == document
     np.testing.assert_array_equal(
         again.network.outputs(at(X)), replace(second.network, threads=1).outputs(at(X))

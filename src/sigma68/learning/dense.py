@@ -9,6 +9,9 @@ Four outputs are computed from four inputs at a time, so that a value is loaded 
 multiply-adds: the scratch arrays are flat with fixed strides, from which the compiler sees that
 they don't overlap, and the blocks of 100 units stay in the second-level cache.
 
+Where the network's hidden layers are rounded, what goes into a layer has the 8 significant bits of a
+bfloat16: the nearest such number, of two that are as near the one with an even last bit.
+
 A feature becomes an input through a monotone map of straight pieces (see `InputMaps`). A piece is
 a value cut to its bounds and scaled, without a search: that vectorises.
 """
@@ -95,6 +98,15 @@ def _layer(weights, first, n_in, n_out, x, y, rectify):  # type: ignore[no-untyp
 
 
 @njit(cache=True, nogil=True)
+def _round(bits, n):  # type: ignore[no-untyped-def]
+    """Round the first n of the float32 whose bits these are to bfloat16, n a multiple of EVENTS."""
+    half, one, kept = np.uint32(0x7FFF), np.uint32(1), np.uint32(0xFFFF0000)
+    for e in range(np.uint64(n)):
+        v = bits[e]
+        bits[e] = (v + half + ((v >> np.uint32(16)) & one)) & kept
+
+
+@njit(cache=True, nogil=True)
 def _inputs(values, block, n, starts, widths, slopes, low, raw, bits, x):  # type: ignore[no-untyped-def]
     """Put the inputs of n events from `block` on into x; gives how many values are no numbers.
 
@@ -112,7 +124,7 @@ def _inputs(values, block, n, starts, widths, slopes, low, raw, bits, x):  # typ
 
 @njit(cache=True, nogil=True)
 def apply_maps(values, first, last, starts, widths, slopes, low, out):  # type: ignore[no-untyped-def]
-    """Write the inputs of events first to last - 1 to `out` (n_events, n_features).
+    """Write the inputs of events first to last - 1 to `out` (last - first or more, n_features).
 
     Arguments and result are those of `apply_network`.
     """
@@ -125,19 +137,20 @@ def apply_maps(values, first, last, starts, widths, slopes, low, out):  # type: 
             return block
         for e in range(n):
             for f in range(len(low)):
-                out[block + e, f] = x[f * EVENTS + e]
+                out[block - first + e, f] = x[f * EVENTS + e]
     return -1
 
 
 @njit(cache=True, nogil=True)
 def apply_network(  # type: ignore[no-untyped-def]
-    values, first, last, starts, widths, slopes, low, shapes, weights, out
+    values, first, last, starts, widths, slopes, low, shapes, weights, rounded, out
 ):
     """Write the network's outputs for events first to last - 1 to `out` (n_outputs, n_events).
 
     `values` is (n_features, n_events); `starts`, `widths`, `slopes` and `low` are those of
     `InputMaps`; `shapes` holds (inputs, outputs) of each layer, multiples of 4, and `weights` the
-    layers one after the other: w row by row, then b. Gives the first event of a block in which a
+    layers one after the other: w row by row, then b. With `rounded`, what goes into a layer is rounded
+    to bfloat16. Gives the first event of a block in which a
     feature is NaN or infinite, where it stops, or -1.
     """
     largest = 0
@@ -148,16 +161,22 @@ def apply_network(  # type: ignore[no-untyped-def]
     x = np.zeros(shapes[0, 0] * EVENTS, np.float32)  # rows that fill up a tile stay 0
     a = np.zeros(largest * EVENTS, np.float32)
     b = np.zeros(largest * EVENTS, np.float32)
+    x_bits, a_bits, b_bits = x.view(np.uint32), a.view(np.uint32), b.view(np.uint32)
     for block in range(first, last, EVENTS):
         n = min(EVENTS, last - block)
         if _inputs(values, block, n, starts, widths, slopes, low, raw, bits, x) > 0:
             return block
+        if rounded:
+            _round(x_bits, len(x))
         _layer(weights, 0, shapes[0, 0], shapes[0, 1], x, a, len(shapes) > 1)
         offset = (shapes[0, 0] + 1) * shapes[0, 1]
         for at in range(1, len(shapes)):
+            if rounded:
+                _round(a_bits, shapes[at, 0] * EVENTS)
             _layer(weights, offset, shapes[at, 0], shapes[at, 1], a, b, at + 1 < len(shapes))
             offset += (shapes[at, 0] + 1) * shapes[at, 1]
             a, b = b, a
+            a_bits, b_bits = b_bits, a_bits
         for j in range(len(out)):
             for e in range(n):
                 out[j, block + e] = a[j * EVENTS + e]

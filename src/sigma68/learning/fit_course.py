@@ -70,7 +70,7 @@ class Course:
     steps: int
     settings: CourseSettings
     losses: Callable[[nn.Sequential, int], Iterator[Tensor]]
-    checked: Callable[[nn.Module], float]
+    checked: Callable[[nn.Sequential], float]
 
     def train(
         self, net: nn.Sequential, progress: Progress | None, checkpoint: Path | None, key: str

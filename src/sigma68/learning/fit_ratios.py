@@ -93,7 +93,8 @@ def fit_ratios(
     last, k = layers[-1], len(yields)
     scale = np.concatenate([np.ones(k), np.tile(points.scale.numpy(), k)]).astype(np.float32)
     layers = (*layers[:-1], type(last)(last.weights * scale[:, None], last.bias * scale))
-    network = Network(inputs.names, inside.maps, layers, settings.threads)
+    names, maps = inputs.names, inside.maps
+    network = Network(names, maps, layers, settings.threads, settings.rounded)
     return RatioNetwork(network, points.polynomials, yields)
 
 

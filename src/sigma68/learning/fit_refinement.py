@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from sigma68.errors import DataError
 from sigma68.learning.balance import held_out
+from sigma68.learning.bfloat16 import outputs
 from sigma68.learning.fit_course import Course, device_here
 from sigma68.learning.fit_network import layers_of, torch_with
 from sigma68.learning.input_maps import InputMaps, learn_maps, seen_by_kernels
@@ -72,7 +73,7 @@ def fit_refinement(
     key = hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
     with torch_with(settings.seed):
         net = _train(inside, aside, settings, progress, checkpoint, key)
-    network = Network(inputs.names, maps, layers_of(net.cpu()), settings.threads)
+    network = Network(inputs.names, maps, layers_of(net.cpu()), settings.threads, settings.rounded)
     return Refinement(network, tuple(signals), threshold)
 
 
@@ -225,36 +226,35 @@ def _train(
         len(inside) // batch,
         settings,
         lambda net, number: _losses(net, inside, settings, number),
-        lambda net: _checked(net, aside),
+        lambda net: _checked(net, aside, rounded=settings.rounded),
     )
     return course.train(_network(inside, settings).to(device_here()), progress, checkpoint, key)
 
 
 def _losses(
-    net: nn.Module, inside: _Events, settings: RefinementSettings, number: int
+    net: nn.Sequential, inside: _Events, settings: RefinementSettings, number: int
 ) -> Iterator[Tensor]:
     """The mean loss of each batch of a pass."""
     batch = min(settings.batch, len(inside))
     rng = stream("learning", "refinement order", settings.seed, number).generator()
     order = torch.from_numpy(rng.permutation(len(inside)))
     for rows in torch.split(order[: len(inside) // batch * batch], batch):
-        yield _loss(net, inside, rows) / batch
+        yield _loss(net, inside, rows, rounded=settings.rounded) / batch
 
 
-def _loss(net: nn.Module, events: _Events, rows: Tensor) -> Tensor:
+def _loss(net: nn.Sequential, events: _Events, rows: Tensor, *, rounded: bool) -> Tensor:
     """The summed loss of events `rows`."""
     device = next(net.parameters()).device
-    each = nn.functional.cross_entropy(
-        net(events.inputs[rows].to(device)), events.targets[rows].to(device), reduction="none"
-    )
+    given = outputs(net, events.inputs[rows].to(device), rounded=rounded)
+    each = nn.functional.cross_entropy(given, events.targets[rows].to(device), reduction="none")
     return (each * events.weights[rows].to(device)).sum()
 
 
 @torch.no_grad()
-def _checked(net: nn.Module, aside: _Events) -> float:
+def _checked(net: nn.Sequential, aside: _Events, *, rounded: bool) -> float:
     """The mean loss of the events kept out."""
     parts = torch.split(torch.arange(len(aside)), _AT_ONCE)
-    return sum(float(_loss(net, aside, rows)) for rows in parts) / len(aside)
+    return sum(float(_loss(net, aside, rows, rounded=rounded)) for rows in parts) / len(aside)
 
 
 def _network(inside: _Events, settings: RefinementSettings) -> nn.Sequential:

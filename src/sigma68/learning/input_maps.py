@@ -74,7 +74,7 @@ class InputMaps:
         inputs = np.empty(seen.shape[::-1], np.float32)
 
         def work(first: int, last: int) -> int:
-            wrong: int = apply_maps(seen, first, last, *self.arrays, inputs)
+            wrong: int = apply_maps(seen, first, last, *self.arrays, inputs[first:last])
             return wrong
 
         on_threads(work, seen, names, threads)

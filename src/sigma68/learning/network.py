@@ -8,8 +8,8 @@ trains it; `ratios` gives a network of many outputs its meaning.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from sigma68.errors import DataError, FitError, MissingExtraError
-from sigma68.learning.dense import apply_network, padded
-from sigma68.learning.input_maps import InputMaps, on_threads, seen_by_kernels
+from sigma68.learning.dense import apply_maps, apply_network, padded
+from sigma68.learning.input_maps import CHUNK, InputMaps, on_threads, seen_by_kernels
+from sigma68.learning.rounding import products, to_bfloat16
 from sigma68.protocols import Progress
 from sigma68.types import FloatArray, Labelled
+
+if TYPE_CHECKING:
+    from sigma68.learning.bfloat16 import Products
 
 __all__ = ["Layer", "Network", "NetworkSettings", "train"]
 
@@ -66,12 +70,14 @@ class Network:
     """A trained network. A score is the log odds for equal amounts of signal and background.
 
     `threads` is the number of threads that evaluate, 0 for all cores; scores do not depend on it.
+    With `rounded`, what goes into a layer is rounded to bfloat16 (see `rounding`).
     """
 
     names: tuple[str, ...]
     maps: InputMaps
     layers: tuple[Layer, ...]
     threads: int = 0
+    rounded: bool = False
 
     def score(self, values: FloatArray) -> Float32:
         """The score of events, (n_features, n_events) to (n_events,).
@@ -100,15 +106,24 @@ class Network:
         if out.shape[1] == 0:
             return out
         seen = seen_by_kernels(values)
-
-        def work(first: int, last: int) -> int:
-            wrong: int = apply_network(seen, first, last, *self._kernel, out)
-            return wrong
-
-        on_threads(work, seen, self.names, self.threads)
+        work = self._by_kernel if self._products is None else self._on_units
+        on_threads(partial(work, seen, out), seen, self.names, self.threads)
         if not np.isfinite(out).all():
             raise FitError("the network gave a score that is NaN or infinite")
         return out
+
+    def _by_kernel(self, seen: Float32, out: Float32, first: int, last: int) -> int:
+        """The outputs of events first to last - 1, and what `on_threads` asks for."""
+        wrong: int = apply_network(seen, first, last, *self._kernel, self.rounded, out)
+        return wrong
+
+    def _on_units(self, seen: Float32, out: Float32, first: int, last: int) -> int:
+        """The same on the processor's matrix units."""
+        inputs = np.zeros((CHUNK, self.maps.n_features), np.float32)
+        wrong: int = apply_maps(seen, first, last, *self.maps.arrays, inputs)
+        if wrong < 0 and self._products is not None:
+            self._products.apply(inputs, out[:, first:last])
+        return wrong
 
     def to_bytes(self) -> bytes:
         """The network in the safetensors format."""
@@ -125,8 +140,9 @@ class Network:
         *,
         n_outputs: int = 1,
         threads: int = NetworkSettings.threads,
+        rounded: bool = False,
     ) -> Network:
-        """The network that `to_bytes` wrote, to be evaluated on so many threads.
+        """The network that `to_bytes` wrote, to be evaluated on so many threads, or rounded.
 
         Raises
         ------
@@ -148,7 +164,11 @@ class Network:
             raise DataError(
                 f"the saved network takes {maps.n_features} features, not {len(names)}: train again"
             )
-        return cls(names, maps, layers, threads)
+        return cls(names, maps, layers, threads, rounded)
+
+    @cached_property
+    def _products(self) -> Products | None:
+        return products(self.layers) if self.rounded else None
 
     @cached_property
     def _kernel(self) -> tuple[npt.NDArray[Any], ...]:
@@ -161,6 +181,8 @@ class Network:
             weights, bias = np.zeros((n_out, n_in), np.float32), np.zeros(n_out, np.float32)
             weights[: layer.weights.shape[0], : layer.weights.shape[1]] = layer.weights
             bias[: len(layer.bias)] = layer.bias
+            if self.rounded and layer is not self.layers[-1]:
+                weights, bias = to_bfloat16(weights), to_bfloat16(bias)
             parts += [weights.ravel(), bias]
         return (*self.maps.arrays, np.array(shapes, np.int64), np.concatenate(parts))
 

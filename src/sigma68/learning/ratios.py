@@ -50,8 +50,9 @@ class RatioSettings:
     scatter, and do better without the orthogonal steps of `optimiser.Optimiser` (`orthogonal_rate`).
 
     `taught`: where a pool knows the densities of its events, these are what the network learns the
-    shares from, rather than from which process an event happens to be of. `threads` apply the
-    network, 0 for all cores; training takes one. Of a pool with more than `max_rows` events, so many
+    shares from, rather than from which process an event happens to be of. With `rounded`, the trained
+    network is applied in bfloat16 (see `network.Network`). `threads` apply it, 0 for all cores;
+    training takes one. Of a pool with more than `max_rows` events, so many
     are learned from; None for all.
     """
 
@@ -68,6 +69,7 @@ class RatioSettings:
     reach: float = 3.0
     emphasis: float = 10.0
     taught: bool = True
+    rounded: bool = False
     seed: int = 1
     threads: int = 0
     max_rows: int | None = None
@@ -143,6 +145,8 @@ class RatioNetwork:
         document: dict[str, Any],
         names: tuple[str, ...],
         threads: int,
+        *,
+        rounded: bool = False,
     ) -> RatioNetwork:
         """The network of `Network.to_bytes` and the document of `to_json`.
 
@@ -169,7 +173,9 @@ class RatioNetwork:
         if not sound:
             raise DataError("the saved ratios make no sense: train again")
         n_outputs = len(yields) * (1 + len(exponents))
-        network = Network.from_bytes(content, names, n_outputs=n_outputs, threads=threads)
+        network = Network.from_bytes(
+            content, names, n_outputs=n_outputs, threads=threads, rounded=rounded
+        )
         return cls(network, Polynomials(shapes, origins, units, exponents), yields)
 
 

@@ -40,17 +40,18 @@ class RefinementSettings:
     from, the first as they are, each other one moved to another point of the nuisances: what the
     densities are there, where all nuisances are off, is as much worth knowing, and no event is seen
     often. No more than `max_rows` chosen events are learned from. Matrices take steps of Muon, at
-    most at `orthogonal_rate` (`optimiser.Optimiser`), the rest those of Adam. The other settings are
-    those of `ratios.RatioSettings`.
+    most at `orthogonal_rate` (`optimiser.Optimiser`), the rest those of Adam. With `rounded`, hidden
+    layers are taken in bfloat16 where the processor has units for it (`bfloat16`). The other
+    settings are those of `ratios.RatioSettings`.
     """
 
     share: float = 0.02
     units: int = 384
     hidden_layers: int = 3
-    passes: int = 12
+    passes: int = 16
     copies: int = 12
     max_rows: int = 4_000_000
-    batch: int = 2048
+    batch: int = 4096
     learning_rate: float = 1.5e-3
     orthogonal_rate: float = 0.03
     weight_decay: float = 0.01
@@ -59,6 +60,7 @@ class RefinementSettings:
     patience: int = 3
     reach: float = 2.0
     taught: bool = True
+    rounded: bool = True
     seed: int = 1
     threads: int = 0
 
@@ -97,6 +99,8 @@ class Refinement:
         names: tuple[str, ...],
         n_processes: int,
         threads: int,
+        *,
+        rounded: bool = False,
     ) -> Refinement:
         """The network of `Network.to_bytes` and the document of `to_json`.
 
@@ -112,7 +116,9 @@ class Refinement:
             raise DataError(f"the saved refinement is damaged ({error!r}): train again") from error
         if not all(0 <= k < n_processes for k in signals) or not 0 <= threshold <= 1:
             raise DataError("the saved refinement makes no sense: train again")
-        network = Network.from_bytes(content, names, n_outputs=n_processes, threads=threads)
+        network = Network.from_bytes(
+            content, names, n_outputs=n_processes, threads=threads, rounded=rounded
+        )
         return cls(network, signals, threshold)
 
 

@@ -46,6 +46,7 @@ _OF_NETWORK = (
     "patience",
     "reach",
     "taught",
+    "rounded",
     "seed",
     "threads",
 )
@@ -86,8 +87,8 @@ class Nsbi(ProfileMethod):
         other, the last ones count too much.
     cells, steps
         See `sigma68.learning.partition.PartitionChoice`.
-    units, hidden_layers, passes, batch, learning_rate, weight_decay, patience, reach, taught, seed,
-    threads
+    units, hidden_layers, passes, batch, learning_rate, weight_decay, patience, reach, taught, rounded,
+    seed, threads
         See `sigma68.learning.ratios.RatioSettings`.
     refined, refined_units, refined_layers, refined_passes, refined_copies, refined_rows
         The `share`, `units`, `hidden_layers`, `passes`, `copies` and `max_rows` of
@@ -119,6 +120,7 @@ class Nsbi(ProfileMethod):
         patience: int = RatioSettings.patience,
         reach: float = RatioSettings.reach,
         taught: bool = RatioSettings.taught,
+        rounded: bool = True,
         seed: int = RatioSettings.seed,
         threads: int = RatioSettings.threads,
         refined: float = RefinementSettings.share,
@@ -150,6 +152,7 @@ class Nsbi(ProfileMethod):
             patience=patience,
             reach=reach,
             taught=taught,
+            rounded=rounded,
             seed=seed,
             threads=threads,
             max_rows=max_train_rows,
@@ -162,6 +165,7 @@ class Nsbi(ProfileMethod):
             copies=refined_copies,
             max_rows=refined_rows,
             taught=taught,
+            rounded=rounded,
             seed=seed,
             threads=threads,
         )
@@ -315,7 +319,11 @@ class Nsbi(ProfileMethod):
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{folder / _CELLS} is damaged ({error!r}): train again") from error
         self.ratios = RatioNetwork.from_parts(
-            read_bytes(folder / _NETWORK), parts[0], names, self.network_settings.threads
+            read_bytes(folder / _NETWORK),
+            parts[0],
+            names,
+            self.network_settings.threads,
+            rounded=self.network_settings.rounded,
         )
         if parts[2] is not None:
             refinement = Refinement.from_parts(
@@ -324,6 +332,7 @@ class Nsbi(ProfileMethod):
                 names,
                 self.ratios.n_processes,
                 self.network_settings.threads,
+                rounded=self.network_settings.rounded,
             )
             self.ratios = replace(self.ratios, refinement=refinement)
         fits = len(factors.of_component) == self.ratios.n_processes
