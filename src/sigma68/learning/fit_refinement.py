@@ -41,6 +41,8 @@ Float32 = npt.NDArray[np.float32]
 
 _AT_ONCE = 1 << 17  # events, where nothing is learned from them
 _ENOUGH = 500, 50  # events to learn from, and to stop by
+_STEPS = 100  # in a pass at least, where events are few, as long as batches are not tiny
+_TINY = 256
 
 
 def fit_refinement(
@@ -220,7 +222,7 @@ def _train(
     key: str,
 ) -> nn.Sequential:
     """The running mean of the network's weights at the pass that did best on `aside`."""
-    batch = min(settings.batch, len(inside))
+    batch = _batch(inside, settings)
     course = Course(
         "training the network for events that decide",
         len(inside) // batch,
@@ -231,11 +233,16 @@ def _train(
     return course.train(_network(inside, settings).to(device_here()), progress, checkpoint, key)
 
 
+def _batch(inside: _Events, settings: RefinementSettings) -> int:
+    """Events of a step: fewer than asked for where a pass would have few steps."""
+    return min(settings.batch, max(len(inside) // _STEPS, _TINY), len(inside))
+
+
 def _losses(
     net: nn.Sequential, inside: _Events, settings: RefinementSettings, number: int
 ) -> Iterator[Tensor]:
     """The mean loss of each batch of a pass."""
-    batch = min(settings.batch, len(inside))
+    batch = _batch(inside, settings)
     rng = stream("learning", "refinement order", settings.seed, number).generator()
     order = torch.from_numpy(rng.permutation(len(inside)))
     for rows in torch.split(order[: len(inside) // batch * batch], batch):

@@ -39,10 +39,11 @@ class RefinementSettings:
     none. Where the pool knows the densities of events, at most `copies` of the events are learned
     from, the first as they are, each other one moved to another point of the nuisances: what the
     densities are there, where all nuisances are off, is as much worth knowing, and no event is seen
-    often. No more than `max_rows` chosen events are learned from. Matrices take steps of Muon, at
-    most at `orthogonal_rate` (`optimiser.Optimiser`), the rest those of Adam. With `rounded`, hidden
-    layers are taken in bfloat16 where the processor has units for it (`bfloat16`). The other
-    settings are those of `ratios.RatioSettings`.
+    often. No more than `max_rows` chosen events are learned from, in batches of `batch`, smaller ones
+    where events are few. Matrices take steps of Muon, at most at `orthogonal_rate`
+    (`optimiser.Optimiser`), the rest those of Adam. With `rounded`, hidden layers are taken in
+    bfloat16 where the processor has units for it (`bfloat16`). The other settings are those of
+    `ratios.RatioSettings`.
     """
 
     share: float = 0.02
