@@ -86,6 +86,20 @@ def answers(method: ProfileMethod, task: Any, pool: Any, toys: int) -> tuple[Ans
     return Answer(method.name, events, *medians), counts
 
 
+def unbinned(method: Any, task: Any, pool: Any, toys: int) -> tuple[int, float, float]:
+    """Events, and median milliseconds of drawing and answering, of a method without bins."""
+    rows, events = [], 0
+    for toy in range(toys + 1):
+        truth = draw_truth(task, 1, 0, toy, [n.name for n in task.nuisances])
+        draw, seen = timed(
+            partial(task.pseudo_experiment, pool, truth, toy_stream(task, 1, 0, toy))
+        )
+        rows.append((draw, timed(partial(method.predict, seen))[0]))
+        events = seen.n_events
+    draw_ms, whole_ms = (statistics.median(column) for column in zip(*rows[1:], strict=True))
+    return events, draw_ms, whole_ms
+
+
 def fits(likelihood: BinnedLikelihood, counts: Floats, repeats: int) -> list[Fit]:
     """Ours, MINOS and pyhf on the same counts."""
     found: list[Fit] = []
@@ -148,6 +162,11 @@ def main() -> None:
     )
     for name in given.methods:
         method = _trained(name, given, task, pools)
+        if not isinstance(method, ProfileMethod):
+            events, draw_ms, whole_ms = unbinned(method, task, pools.scoring, given.toys)
+            print(f"{name:12} {events:9,} {draw_ms:7.0f} {'':23} {whole_ms:8.0f}")
+            results[name] = {"events": events, "draw_ms": draw_ms, "whole_ms": whole_ms}
+            continue
         answer, counts = answers(method, task, pools.scoring, given.toys)
         print(
             f"{name:12} {answer.events:9,} {answer.draw_ms:7.0f} {answer.score_ms:7.0f} "
@@ -164,11 +183,10 @@ def main() -> None:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _trained(name: str, given: argparse.Namespace, task: Any, pools: Any) -> ProfileMethod:
+def _trained(name: str, given: argparse.Namespace, task: Any, pools: Any) -> Any:
     cls: Any = method_class(name)
     if given.models is not None:
-        method: ProfileMethod = cls.load(given.models / name, task)
-        return method
+        return cls.load(given.models / name, task)
     method = cls(task, threads=given.threads)
     method.fit(pools.train, pools.calibration)
     return method

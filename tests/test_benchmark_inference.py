@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.inference import answers, fits
+from benchmarks.inference import answers, fits, unbinned
 
 from sigma68.discover import load_task
 from sigma68.methods.bdt_profile import BdtProfile
@@ -27,6 +27,14 @@ def test_the_steps_of_an_answer_are_parts_of_it(method: BdtProfile) -> None:
     # What waits on a busy machine counts in its own median alone.
     assert answer.whole_ms > max(steps) / 20
     assert answer.draw_ms > 0
+
+
+def test_what_has_no_bins_is_timed_whole(method: BdtProfile) -> None:
+    pool = method.task.open().scoring
+    events, draw_ms, whole_ms = unbinned(method, method.task, pool, 2)
+    assert events == answers(method, method.task, pool, 2)[0].events
+    assert draw_ms > 0
+    assert whole_ms > 0
 
 
 def test_peers_find_the_same_interval(method: BdtProfile) -> None:
