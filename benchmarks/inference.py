@@ -17,7 +17,7 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -67,15 +67,19 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return 1e3 * (time.perf_counter() - begin), result
 
 
+def toys_of(task: Any, pool: Any, toys: int) -> Iterator[tuple[float, Any]]:
+    """So many pseudo-experiments and one to warm up, each after the milliseconds it took to draw."""
+    for toy in range(toys + 1):
+        truth = draw_truth(task, 1, 0, toy, [n.name for n in task.nuisances])
+        stream = toy_stream(task, 1, 0, toy)
+        yield timed(partial(task.pseudo_experiment, pool, truth, stream))
+
+
 def answers(method: ProfileMethod, task: Any, pool: Any, toys: int) -> tuple[Answer, Floats]:
     """The steps of `toys` answers, after one to warm up; and the counts of the last toy."""
-    names = [n.name for n in task.nuisances]
     rows, events = [], 0
     counts = np.zeros(0)
-    for toy in range(toys + 1):
-        truth = draw_truth(task, 1, 0, toy, names)
-        stream = toy_stream(task, 1, 0, toy)
-        draw, seen = timed(partial(task.pseudo_experiment, pool, truth, stream))
+    for draw, seen in toys_of(task, pool, toys):
         score, scores = timed(partial(method.score, seen.values))
         count, counts = timed(partial(method.measurement.counts, scores))
         fit, _ = timed(partial(method.interval, counts))
@@ -89,11 +93,7 @@ def answers(method: ProfileMethod, task: Any, pool: Any, toys: int) -> tuple[Ans
 def unbinned(method: Any, task: Any, pool: Any, toys: int) -> tuple[int, float, float]:
     """Events, and median milliseconds of drawing and answering, of a method without bins."""
     rows, events = [], 0
-    for toy in range(toys + 1):
-        truth = draw_truth(task, 1, 0, toy, [n.name for n in task.nuisances])
-        draw, seen = timed(
-            partial(task.pseudo_experiment, pool, truth, toy_stream(task, 1, 0, toy))
-        )
+    for draw, seen in toys_of(task, pool, toys):
         rows.append((draw, timed(partial(method.predict, seen))[0]))
         events = seen.n_events
     draw_ms, whole_ms = (statistics.median(column) for column in zip(*rows[1:], strict=True))

@@ -70,7 +70,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Both, wherever torch is: it computes the same where the processor lacks the units."""
     if request.param == "units":
         pytest.importorskip("torch")
-    monkeypatch.setattr(rounding, "_has_units", lambda: request.param == "units")
+    monkeypatch.setattr(rounding, "processor_has_units", lambda: request.param == "units")
     return str(request.param)
 
 
@@ -109,7 +109,7 @@ def test_what_is_no_number_is_refused(wide: Network) -> None:
 
 def test_torch_is_left_as_it_was(wide: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(rounding, "_has_units", lambda: True)
+    monkeypatch.setattr(rounding, "processor_has_units", lambda: True)
     before, values = torch.get_num_threads(), _values(20_000, 5)
     torch.set_num_threads(2)
     try:
@@ -125,7 +125,7 @@ def test_torch_is_left_as_it_was(wide: Network, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_torch_the_kernel_does_it(wide: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounding, "_has_units", lambda: True)
+    monkeypatch.setattr(rounding, "processor_has_units", lambda: True)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "sigma68.learning.bfloat16", raising=False)
     assert products(wide.layers) is None

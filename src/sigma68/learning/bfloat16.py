@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sigma68.learning.rounding import processor_has_units
+
 if TYPE_CHECKING:
     from sigma68.learning.network import Layer
 
@@ -31,7 +33,7 @@ def has_units(device: torch.device) -> bool:
     """Whether a device has matrix units for bfloat16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return processor_has_units()
 
 
 def outputs(net: nn.Sequential, inputs: Tensor, *, rounded: bool) -> Tensor:

@@ -106,7 +106,8 @@ class Network:
         if out.shape[1] == 0:
             return out
         seen = seen_by_kernels(values)
-        work = self._by_kernel if self._products is None else self._on_units
+        units = self._products
+        work = self._by_kernel if units is None else partial(self._on_units, units)
         on_threads(partial(work, seen, out), seen, self.names, self.threads)
         if not np.isfinite(out).all():
             raise FitError("the network gave a score that is NaN or infinite")
@@ -117,12 +118,12 @@ class Network:
         wrong: int = apply_network(seen, first, last, *self._kernel, self.rounded, out)
         return wrong
 
-    def _on_units(self, seen: Float32, out: Float32, first: int, last: int) -> int:
+    def _on_units(self, units: Products, seen: Float32, out: Float32, first: int, last: int) -> int:
         """The same on the processor's matrix units."""
         inputs = np.zeros((CHUNK, self.maps.n_features), np.float32)
         wrong: int = apply_maps(seen, first, last, *self.maps.arrays, inputs)
-        if wrong < 0 and self._products is not None:
-            self._products.apply(inputs, out[:, first:last])
+        if wrong < 0:
+            units.apply(inputs, out[:, first:last])
         return wrong
 
     def to_bytes(self) -> bytes:

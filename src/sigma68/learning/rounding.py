@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sigma68.learning.bfloat16 import Products
     from sigma68.learning.network import Layer
 
-__all__ = ["products", "to_bfloat16"]
+__all__ = ["processor_has_units", "products", "to_bfloat16"]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def to_bfloat16(values: Float32) -> Float32:
 
 def products(layers: Sequence[Layer]) -> Products | None:
     """What applies layers on the processor's matrix units; None without these, or without torch."""
-    if not _has_units():
+    if not processor_has_units():
         return None
     try:
         from sigma68.learning.bfloat16 import Products
@@ -48,9 +48,12 @@ def products(layers: Sequence[Layer]) -> Products | None:
 
 
 @cache
-def _has_units() -> bool:
-    """Whether this processor has them: asked before torch is, whose import takes seconds."""
+def processor_has_units() -> bool:
+    """Whether this processor has matrix units for bfloat16.
+
+    Asked of Linux and not of torch, whose import takes seconds; on other systems there are none.
+    """
     try:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return False  # not Linux
+        return False
